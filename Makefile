@@ -15,7 +15,7 @@ DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~
 CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CONFIG),'$(subst ','\'',$(value CONFIG))'))
 
-.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-rtl test-serve test-tracking test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
+.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-rtl test-serve test-tracking test-lm-eval test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
 
 report: CHECK =
 report: environments
@@ -38,7 +38,7 @@ environments:
 
 # The tests on Slurm mostly wait, so other parts run beside them, with lower priority: a job on the cluster never waits
 # for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
-PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-nemo test-dev check test-end-finished test-end-others test-data test-corpus test-rtl test-serve test-tracking
+PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-nemo test-dev check test-end-finished test-end-others test-data test-corpus test-rtl test-serve test-tracking test-lm-eval
 
 # environments are installed two at a time, because pip uses one core
 test:
@@ -47,7 +47,7 @@ test:
 	@$(MAKE) --no-print-directory --keep-going --output-sync -j 4 READY=yes NICE='nice -n 10' $(PARTS)
 
 dev:
-	@$(INSTALL) $(CHECK) dev peft lm_eval
+	@$(INSTALL) $(CHECK) dev peft
 
 check: $(if $(READY),,dev)
 	$(DEV) ruff check .
@@ -77,6 +77,11 @@ test-serve: $(if $(READY),,environments)
 test-tracking:
 	@$(INSTALL) tracking
 	$(NICE) $(call FOLDER,tracking)/bin/python -m pytest -q tests
+
+# installs the environment of the task lm_eval, which the default configuration does not need
+test-lm-eval:
+	@$(INSTALL) lm_eval
+	$(NICE) $(call FOLDER,lm_eval)/bin/python -m pytest -q tests
 
 test-nemo: $(if $(READY),,dev environments)
 	$(NICE) $(call FOLDER,nemo)/bin/python -m pytest -q tests

@@ -12,7 +12,7 @@ rule samples:
         sealed("samples/{model}/{task}/{part}.jsonl"),
     wildcard_constraints:
         model="|".join(settings.evaluation.models),
-        task=wiring.task_names(sampled=True),
+        task=wiring.sampled_tasks,
         part="[0-9]+",
     params:
         **wiring.samples_parameters,
@@ -41,7 +41,7 @@ rule judge:
         sealed("evaluation/{model}/{task}.json"),
     wildcard_constraints:
         model="|".join(settings.evaluation.models),
-        task=wiring.task_names(sampled=True),
+        task=wiring.sampled_tasks,
     params:
         **wiring.judge_parameters,
     resources:

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from tapeout.config.evaluation import EvaluateJob
-from tapeout.data.encode.model_template import with_model_template
-from tapeout.evals.loaded_model import load
-from tapeout.evals.task import load_scored_task, write_result
+from tapeout.evals.scoring import score_model
 from tapeout.program import step
 
 
@@ -18,12 +16,7 @@ def main(job: EvaluateJob, model: Path, data: list[Path], output: Path, template
         data: test data of the task, JSON Lines, in the task's order.
         template: folder of the base model, if its own chat template renders the rows.
     """
-    encoding = None if job.encoding is None else with_model_template(job.encoding, template)
-    task = load_scored_task(job.task)
-    options = task.options.model_validate(job.options)
-    files = dict(zip(task.files(options), data, strict=True))
-    loaded = load(model, job, encoding)
-    write_result(output, loaded.facts, task.score(loaded, files, options))
+    score_model(job, model, data, output, template)
 
 
 if __name__ == "__main__":

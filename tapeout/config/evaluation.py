@@ -29,6 +29,9 @@ from tapeout.config.sources import SourceName
 TASKS = "tapeout.evals.tasks"
 """Package of the tasks that come with the project."""
 
+NEMO = "nemo"
+"""Environment in which tasks in one step score models unless they name another; a container may take its place."""
+
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]*$")]
 """Short name of an evaluated model: part of an artifact's name, and its label in the report."""
 
@@ -163,6 +166,11 @@ class TaskRun:
         return isinstance(self.options, SampledOptions)
 
     @property
+    def environment(self) -> str:
+        """Name of the environment in which a task in one step scores models."""
+        return str(_task(self.task).environment)
+
+    @property
     def sampler(self) -> str:
         """Dotted name of the module that samples the answers of a task in two steps."""
         return str(_task(self.task).sampler)
@@ -183,8 +191,13 @@ class TaskRun:
         return float(_task(self.task).tokens(self.options, context))
 
     def job(self, computation: Computation, encoding: EncodeJob) -> "EvaluateJob":
-        """Return the parameters of the step; the encoding of rows counts only for a task that asks questions."""
+        """Return the parameters of the step; the encoding of rows counts only for a task that asks questions.
+
+        An environment of a task's own has PyTorch for the CPU.
+        """
         asks = isinstance(self.options, QuestionOptions)
+        if self.environment != NEMO:
+            computation = computation.model_copy(update={"gpu_model": None})
         return EvaluateJob(
             task=self.task,
             options=self.options.identity(),

@@ -8,7 +8,7 @@ from typing import Any
 from tapeout import plugins
 from tapeout.config.bases.tiny import Base as TinyBase
 from tapeout.config.corpus import Selection
-from tapeout.config.evaluation import EvaluateJob, JudgeJob, SamplesJob
+from tapeout.config.evaluation import NEMO, EvaluateJob, JudgeJob, SamplesJob
 from tapeout.config.export import ANSWERS, CardFacts, Stage
 from tapeout.config.inspection import ContaminationJob, OverlapSettings
 from tapeout.config.instructions import InstructionSetJob
@@ -179,9 +179,19 @@ class Wiring:
         sets, permitted = self.settings.evaluation.problems, self.settings.evaluation.permit_no_isolation
         return CheckedJob.parameters(lambda wildcards: sets[wildcards.problems].checked_job(permitted))
 
-    def task_names(self, sampled: bool) -> str:
-        """Return a pattern of the names of all tasks with samples, or of all others."""
-        return pattern_of(name for name, run in self.settings.evaluations.items() if run.is_sampled == sampled)
+    @property
+    def sampled_tasks(self) -> str:
+        """Pattern of the names of all tasks in two steps."""
+        return pattern_of(name for name, run in self.settings.evaluations.items() if run.is_sampled)
+
+    def scored_tasks(self, apart: bool) -> str:
+        """Return a pattern of the names of tasks in one step: those with an environment of their own, or the others."""
+        runs = {name: run for name, run in self.settings.evaluations.items() if not run.is_sampled}
+        return pattern_of(name for name, run in runs.items() if (run.environment != NEMO) == apart)
+
+    def scoring_environment(self, wildcards: Any) -> str:
+        """Return the conda environment of a task in one step, relative to the folder of the rules."""
+        return f"../envs/{self.settings.evaluations[wildcards.task].environment}.yaml"
 
     @property
     def judge_parameters(self) -> dict[str, Callable[[Any], Any]]:

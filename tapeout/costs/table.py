@@ -95,6 +95,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "certificate": lambda work, _: hints(work.copying_seconds(30), 5_000),
     "serve_check": lambda work, _: hints(work.copying_seconds(40), 1_000),
     "evaluate": lambda work, wildcards: hints(8, 100_000, gflop=work.evaluation_gflop(wildcards["task"])),
+    "evaluate_apart": lambda work, wildcards: hints(25, 200_000, gflop=work.evaluation_gflop(wildcards["task"])),
     "contamination": lambda work, _: hints(5, 100_000),
     "problems": lambda work, _: hints(2, 800_000),
     "checked": lambda work, _: hints(60, 10_000),

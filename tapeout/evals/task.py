@@ -15,7 +15,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tapeout import plugins
-from tapeout.config.evaluation import TASKS, SampledOptions, SamplingOptions, TaskOptions
+from tapeout.config.evaluation import NEMO, TASKS, SampledOptions, SamplingOptions, TaskOptions
 from tapeout.errors import TapeoutError
 from tapeout.evals.section import Evidence, Measure, Section, Unit
 from tapeout.models.finite import check_scores
@@ -112,7 +112,14 @@ class ReportedTask(ABC, Generic[OptionsT, ResultT]):
 
 
 class Task(ReportedTask[OptionsT, ResultT]):
-    """A task in one step."""
+    """A task in one step.
+
+    Attributes:
+        environment: locked environment (``envs/<name>.lock``) in which models are scored. Any other than ``nemo`` must
+            have what loads a model, in the same versions; it computes on the CPU, and no container takes its place.
+    """
+
+    environment: str = NEMO
 
     @abstractmethod
     def score(self, model: "LoadedModel", files: Mapping[str, Path], options: OptionsT) -> ResultT:

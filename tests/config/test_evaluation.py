@@ -258,3 +258,42 @@ def test_the_report_names_the_text_that_was_trained_on() -> None:
     assert (parameters(found)["trained_on"], parameters(found)["general"]) == (["ibex"], [])
     assert {"pretraining/blend.json", "pretraining/documents/ibex"} <= set(wiring(found).report_upstream)
     assert "pretraining/blend.json" not in wiring(settings()).report_upstream
+
+
+LM_EVAL = {"tasks": ["arc_easy"], "datasets": {"allenai/ai2_arc": "questions"}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"tasks": []}, "evaluation.tasks.lm_eval: tasks is empty"),
+        ({"tasks": ["a", "a"]}, "tasks names a task twice"),
+        ({"tasks": ["a b"]}, "evaluation.tasks.lm_eval.tasks"),
+        ({"datasets": {}}, "neither source nor datasets is given"),
+        ({"source": "nowhere"}, "nowhere"),
+    ],
+)
+def test_tasks_of_lm_eval_need_names_and_data(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidConfig) as found:
+        settings(tasks={"lm_eval": {**LM_EVAL, **changed}})
+    assert message in str(found.value)
+
+
+def test_a_task_with_an_environment_of_its_own_runs_in_a_rule_apart() -> None:
+    found = wiring(settings(tasks={"bits_per_byte": {}, "verilog_generation": {}, "lm_eval": LM_EVAL}))
+    names = ("bits_per_byte", "verilog_generation/rtl_problems", "lm_eval")
+    patterns = (found.scored_tasks(apart=False), found.sampled_tasks, found.scored_tasks(apart=True))
+    assert [[name for name in names if re.fullmatch(pattern, name)] for pattern in patterns] == [[n] for n in names]
+    assert found.scoring_environment(SimpleNamespace(task="lm_eval")) == "../envs/lm_eval.yaml"
+    assert found.settings.evaluations["lm_eval"].sources == ["questions"]
+    assert found.settings.evaluations["bits_per_byte"].environment == "nemo"
+
+
+def test_a_task_with_an_environment_of_its_own_computes_on_the_cpu() -> None:
+    given = settings(gpu_model="NVIDIA H200", dtype="bfloat16", tasks={"bits_per_byte": {}, "lm_eval": LM_EVAL})
+    runs, encoding = given.evaluations, given.encoding()
+    jobs = {name: run.job(given.evaluation.computation, encoding) for name, run in runs.items()}
+    assert {name: (job.gpu_model, job.dtype) for name, job in jobs.items()} == {
+        "bits_per_byte": ("NVIDIA H200", "bfloat16"),
+        "lm_eval": (None, "bfloat16"),
+    }

@@ -158,6 +158,7 @@ PARSED = (
     *map(only_parsed, ("make environments dev", "make environments ADD=nemo-cuda")),
     only_parsed("make environments ADD=tracking"),
     only_parsed("make environments ADD=vllm"),
+    only_parsed("make environments ADD=lm_eval"),
     only_parsed("make test-families"),
     only_parsed("make test-shared-data TAPEOUT_SHARED_DATA=FOLDER"),
     # the configuration is planned in tests/config/

@@ -1,24 +1,18 @@
 """Log-likelihoods of choices equal those of lm-eval's own Hugging Face backend."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tapeout.evals.choices import ChoiceQuestion, Scoring, examples_for, prompt_of, score_choices
 from tapeout.evals.loaded_model import LoadedModel
-from tapeout.graph.identity.environment import read_environment
 
-pytestmark = pytest.mark.environment("nemo")
+pytestmark = pytest.mark.environment("lm_eval")
 
-ROOT = Path(__file__).parents[2]
 TEXTS = ("clk", "output reg [7:0]", "q = d;", "✓ is no letter", "assign  q", "endmodule\nmodule", "0", "wire")
 
 
-def test_log_likelihoods_equal_those_of_lm_eval(model: LoadedModel, folder: Path, tmp_path: Path) -> None:
+def test_log_likelihoods_equal_those_of_lm_eval(model: LoadedModel, folder: Path) -> None:
     """Also with several examples, several lines, characters that are no pieces, and continuations of several tokens."""
     questions = [
         ChoiceQuestion(question=text, choices=[TEXTS[index - 1].strip(), TEXTS[index - 3], "?"], answer=index % 3)
@@ -34,15 +28,23 @@ def test_log_likelihoods_equal_those_of_lm_eval(model: LoadedModel, folder: Path
                 requests += [(prompt, f" {choice}") for choice in one.question.answers(scoring)]
                 found += attempt.log_likelihoods
     assert len(found) >= 48
-    (tmp_path / "requests.json").write_text(json.dumps(requests))
-    packages = ROOT / read_environment("lm_eval", ROOT).folder / "lib/python3.11/site-packages"
-    files = [str(path) for path in (folder, tmp_path / "requests.json", tmp_path / "result.json")]
-    subprocess.run(
-        [sys.executable, "-m", "tests.evals.lm_eval_reference", *files],
-        env={**os.environ, "PYTHONPATH": f"{packages}:{ROOT}", "HF_HUB_OFFLINE": "1"},
-        cwd=ROOT,
-        check=True,
+    assert found == pytest.approx(reference(folder, requests), abs=1e-4)
+
+
+def reference(folder: Path, requests: list[tuple[str, str]]) -> list[float]:
+    """Return the log-likelihood of each pair of a prompt and a continuation by lm-eval's own backend."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+    from transformers import AutoModelForCausalLM, LlamaTokenizer
+
+    backend = HFLM(
+        pretrained=AutoModelForCausalLM.from_pretrained(folder),
+        tokenizer=LlamaTokenizer(str(folder / "tokenizer.model"), legacy=False),
+        device="cpu",
+        batch_size=4,
+        add_bos_token=True,
     )
-    reference = json.loads((tmp_path / "result.json").read_text())
-    assert reference["version"] == read_environment("lm_eval", ROOT).packages["lm-eval"]
-    assert found == pytest.approx(reference["values"], abs=1e-4)
+    instances = [
+        Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=index) for index, pair in enumerate(requests)
+    ]
+    return [value for value, _ in backend.loglikelihood(instances)]

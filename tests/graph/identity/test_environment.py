@@ -165,6 +165,13 @@ def test_lock_without_versions_or_hashes_is_refused(tmp_path: Path, text: str) -
         read_environment("x", tmp_path)
 
 
+def test_models_are_loaded_for_lm_eval_as_for_other_tasks() -> None:
+    nemo, own = (read_environment(name).packages for name in ("nemo", "lm_eval"))
+    shared = nemo.keys() & own.keys()
+    assert {"torch", "transformers", "tokenizers", "sentencepiece", "numpy"} <= shared
+    assert [(name, own[name]) for name in shared] == [(name, nemo[name]) for name in shared]
+
+
 def test_locks_of_the_project_are_valid() -> None:
     for name in ("workflow", "dev", "data", "corpus", "nemo", "nemo-cuda", "peft", "lm_eval"):
         assert read_environment(name).packages

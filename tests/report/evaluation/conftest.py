@@ -109,6 +109,35 @@ def choices(model: str, rates: dict[str, float]) -> dict[str, Any]:
     return {"scoring": "text", "in_source": 90, "left_out": 1, "questions": questions}
 
 
+def harness(model: str) -> dict[str, Any]:
+    """Return a result of lm_eval: two tasks with a group, text, and BLEU, in which the tuned model is worse."""
+    worse = model == "sft"
+
+    def task(name: str, kind: str, key: str, values: list[Any], higher: bool = True, total: int = 0) -> dict[str, Any]:
+        documents = [
+            {"digest": digest(f"{name}{index}"), "responses": [], "values": {f"{key},none": value}}
+            for index, value in enumerate(values)
+        ]
+        metric = {"name": key, "filter": "none", "aggregation": kind, "higher_is_better": higher}
+        return {
+            **{"name": name, "version": "1.5", "config": digest(name), "data_set": "", "shots": 2},
+            **{"output_type": "multiple_choice", "in_task": total or len(values), "truncated": 3 if worse else 0},
+            "metrics": [{**metric, "value": 0.5, "stderr": None if kind == "bits_per_byte" else 0.25}],
+            "documents": documents,
+        }
+
+    many = task("many", "mean", "acc", [float(index % 10 > (4 if worse else 0)) for index in range(60)], total=80)
+    few = task("few", "mean", "acc", [1.0, 0.0])
+    text = task("text", "bits_per_byte", "bits_per_byte", [[-30.0 - 20 * worse, 20.0 + i] for i in range(12)], False)
+    bleu = task("translated", "other", "bleu", [["a", "b"]])
+    group = {"group": "both", "name": "acc", "filter": "none", "weighted": False, "tasks": ["few", "many"]}
+    return {
+        "version": "0.4.13",
+        "tasks": [few, many, text, bleu],
+        "groups": [{**group, "value": 0.7, "stderr": None}],
+    }
+
+
 def echoes(model: str) -> dict[str, Any]:
     """Return a result of the toy task."""
     return {"repeated": {digest(f"general{index}"): index % 3 == len(model) % 3 for index in range(9)}}
@@ -191,6 +220,7 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
                 "multiple_choice": lambda model=model: choices(model, rates[model]),
                 "tests.toys.toy_task": lambda model=model: echoes(model),
                 "verilog_completion": lambda model=model: completions(model),
+                "lm_eval": lambda model=model: harness(model),
             }
             facts = {"context": 256, "vocabulary": 32768, "parameters": 9_000_000}
             for task in tasks:
