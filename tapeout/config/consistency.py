@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any
 
 from tapeout import plugins
-from tapeout.config.evaluation import QuestionOptions
 from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.instructions import MODELS_OWN
 from tapeout.config.messages import dotted
 from tapeout.config.methods import SEAM as METHODS
 from tapeout.config.problems import Location
 from tapeout.config.root import Settings
+from tapeout.config.task_options import QuestionOptions
 from tapeout.config.training import Training
 from tapeout.errors import TapeoutError, did_you_mean
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from tapeout import progress
-from tapeout.config.evaluation import QuestionOptions
+from tapeout.config.task_options import QuestionOptions
 from tapeout.data.encode.chat import MARKS
 from tapeout.evals.questions import Question
 from tapeout.evals.task import DIGITS, Result

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tapeout import progress
-from tapeout.config.evaluation import AskedProblems, SamplingOptions
+from tapeout.config.task_options import AskedProblems, SamplingOptions
 from tapeout.errors import TapeoutError
 from tapeout.evals.task import Sample, Sampler
 from tapeout.simulation.prompts import Asked, prompts_path, read_prompts

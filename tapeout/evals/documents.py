@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from tapeout.config.evaluation import ScoringOptions
+from tapeout.config.task_options import ScoringOptions
 from tapeout.data.io.text import beginning
 from tapeout.evals.rows import in_sample_order
 from tapeout.evals.task import DIGITS, Result

@@ -15,7 +15,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tapeout import plugins
-from tapeout.config.evaluation import NEMO, TASKS, SampledOptions, SamplingOptions, TaskOptions
+from tapeout.config.evaluation import NEMO, TASKS
+from tapeout.config.task_options import SampledOptions, SamplingOptions, TaskOptions
 from tapeout.errors import TapeoutError
 from tapeout.evals.section import Evidence, Measure, Section, Unit
 from tapeout.models.finite import check_scores

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tapeout.config.computation import Computation
-from tapeout.config.evaluation import AskedProblems, SamplesJob
+from tapeout.config.evaluation import SamplesJob
 from tapeout.config.instructions import MODELS_OWN, Prompt
+from tapeout.config.task_options import AskedProblems
 from tapeout.evals.design_prompts import SAMPLER, UnfitPrompt, generate, prompts_of
 from tapeout.evals.samples import read_samples
 from tapeout.evals.tasks.verilog_generation import Options

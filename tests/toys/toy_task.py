@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from tapeout.config.evaluation import TaskOptions
+from tapeout.config.task_options import TaskOptions
 from tapeout.evals.rows import read_rows
 from tapeout.evals.section import Evidence, Measure, Section, Table, TableRow, Unit
 from tapeout.evals.task import Result, Task

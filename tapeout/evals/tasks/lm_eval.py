@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from tapeout.config.evaluation import ScoringOptions
 from tapeout.config.section import conflict
 from tapeout.config.sources import SourceName
+from tapeout.config.task_options import ScoringOptions
 from tapeout.data.io.jsonl import read_jsonl
 from tapeout.evals.harness_result import Harness, document_digest, group_units, units_of
 from tapeout.evals.harness_section import group_measure, measure_of, section_of

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from tapeout.config.evaluation import ScoringOptions
 from tapeout.config.section import conflict
 from tapeout.config.sources import SourceName
+from tapeout.config.task_options import ScoringOptions
 from tapeout.data.errors import NotEnoughData
 from tapeout.evals.choice_section import (
     ACCURACY,

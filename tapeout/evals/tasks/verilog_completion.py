@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from tapeout import progress
-from tapeout.config.evaluation import TaskOptions
+from tapeout.config.task_options import TaskOptions
 from tapeout.data.errors import NotEnoughData
 from tapeout.evals.completion_points import Kind, Point, points
 from tapeout.evals.rows import read_rows

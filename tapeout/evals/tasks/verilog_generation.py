@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.evaluation import ProblemOptions
+from tapeout.config.task_options import ProblemOptions
 from tapeout.evals.design_section import describe, rung_measure
 from tapeout.evals.designs import Design, Designs, judge_samples
 from tapeout.evals.pass_at_k import pass_at_k
