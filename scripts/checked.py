@@ -11,11 +11,12 @@ from tapeout.simulation.containment import Containment
 from tapeout.simulation.icarus import Icarus, installed_version
 from tapeout.simulation.problem_set import read_lines, write_lines
 from tapeout.simulation.verilator import Verilator
+from tapeout.simulation.yosys import Yosys
 
 
 @step(CheckedJob)
 def main(job: CheckedJob, problems: Path, output: Path, threads: int) -> None:
-    """Write unusable problems, surviving mutants, and disagreements of simulators.
+    """Write unusable problems, surviving mutants, disagreements of simulators, and syntheses of golden solutions.
 
     Inputs:
         problems: problems.jsonl of the set.
@@ -34,7 +35,10 @@ def main(job: CheckedJob, problems: Path, output: Path, threads: int) -> None:
     with tempfile.TemporaryDirectory() as runtime:
         verilator = Verilator(containment, Path(runtime), threads)
         icarus = Icarus(containment, job.icarus) if job.icarus else None
-        checked = check(rows, verilator, icarus, job.max_mutants, containment.isolation, threads, progress.report)
+        yosys = Yosys(containment) if job.synthesis else None
+        checked = check(
+            rows, verilator, icarus, yosys, job.max_mutants, containment.isolation, threads, progress.report
+        )
     write_lines(output, [checked])
 
 

@@ -46,6 +46,12 @@ class ProblemSet(ProblemsJob):
         "verdicts are compared; null for none. It must be installed where the step runs.",
     )
 
+    synthesis: bool = Field(
+        True,
+        description="True if golden solutions and designs that pass are also synthesized with Yosys, and compared with "
+        "the golden solution.",
+    )
+
     @property
     def module(self) -> str:
         """Dotted name of the format's module."""
@@ -58,7 +64,12 @@ class ProblemSet(ProblemsJob):
 
     def checked_job(self, permit_no_isolation: bool) -> "CheckedJob":
         """Return the parameters of the rule ``checked``."""
-        return CheckedJob(max_mutants=self.max_mutants, icarus=self.icarus, permit_no_isolation=permit_no_isolation)
+        return CheckedJob(
+            max_mutants=self.max_mutants,
+            icarus=self.icarus,
+            synthesis=self.synthesis,
+            permit_no_isolation=permit_no_isolation,
+        )
 
 
 class CheckedJob(Section):
@@ -66,6 +77,7 @@ class CheckedJob(Section):
 
     max_mutants: int = Field(ge=0, description="Mutants of each problem that its test bench is tried with.")
     icarus: str | None = Field(description="Version of Icarus Verilog that also judges; null for none.")
+    synthesis: bool = Field(description="True if golden solutions are synthesized, and then designs that pass.")
     permit_no_isolation: bool = Field(
         description="True if programs run with limits alone where the machine permits no namespaces."
     )

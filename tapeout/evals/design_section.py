@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from tapeout.evals import design_syntheses
 from tapeout.evals.designs import Design, Designs
 from tapeout.evals.section import Evidence, Example, ExampleGroup, Kind, Method, Section, Table, TableRow
 from tapeout.simulation.ladder import REASONS, RUNGS, Rung
@@ -41,6 +42,7 @@ def describe(evidence: Evidence[Designs]) -> Section:
     ]
     tables = [
         Table("Step", ladder, groups, notes=_notes(options, first)),
+        *design_syntheses.table(name, results, groups, LISTED),
         Table("Measure, %", further, notes=_problem_notes(first)),
         Table(
             "Category",
@@ -128,6 +130,7 @@ def _facts(options: Any, results: Mapping[str, Designs]) -> dict[str, Any]:
             name: getattr(options, name) for name in ("samples", "temperature", "top_p", "seed", "max_new_tokens")
         },
         "reasons": {model: dict(sorted(_reasons(result).items())) for model, result in results.items()},
+        **design_syntheses.facts(results),
     }
 
 
@@ -185,6 +188,7 @@ METHODS = (
         "simulates if the test bench connects to it and ends by itself, and passes if the test bench reports success "
         "exactly once and no failure. Each answer that does not pass has exactly one reason, from a closed list.",
     ),
+    design_syntheses.METHOD,
     Method(
         "pass@k",
         "Probability that at least one of k answers passes, estimated without bias from n samples of which c pass, and "

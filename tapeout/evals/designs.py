@@ -13,7 +13,9 @@ from tapeout.simulation.containment import Containment
 from tapeout.simulation.extraction import extract, rule_digest
 from tapeout.simulation.ladder import Judgement, judge
 from tapeout.simulation.problems.problem import Problem
+from tapeout.simulation.synthesis import Synthesis
 from tapeout.simulation.verilator import Verilator
+from tapeout.simulation.yosys import Yosys
 
 
 class Attempt(Result):
@@ -25,6 +27,7 @@ class Attempt(Result):
         answer: text as it was generated; None if prompt and answer do not fit into the model's context.
         extracted: source text that the extraction rule took from it.
         judgement: how far it got.
+        synthesis: what the synthesizer found; None for an answer that does not pass, or where none judges.
     """
 
     number: int
@@ -34,6 +37,17 @@ class Attempt(Result):
     finished: bool
     tokens: int
     judgement: Judgement
+    synthesis: Synthesis | None = None
+
+    @property
+    def synthesizes(self) -> bool:
+        """True if it passes and synthesizes."""
+        return self.synthesis is not None and self.synthesis.synthesizes
+
+    @property
+    def proved(self) -> bool:
+        """True if it passes and is proved equivalent to the golden solution."""
+        return self.synthesis is not None and self.synthesis.proved
 
 
 class Design(Result):
@@ -77,6 +91,8 @@ class Designs(Result):
         disagreements: designs on which they disagree.
         mutants: wrong designs that the test benches were tried with.
         survivors: those that they did not notice, as ``problem/mutant``.
+        synthesizer: what synthesized answers that pass; None if none did.
+        syntheses: by usable problem, what it found about the golden solution; answers to the others are not judged so.
     """
 
     designs: list[Design]
@@ -88,6 +104,14 @@ class Designs(Result):
     disagreements: list[Disagreement]
     mutants: int
     survivors: list[str]
+    synthesizer: SimulatorFacts | None = None
+    syntheses: dict[str, Synthesis] = {}
+
+    @property
+    def synthesized(self) -> list[Design]:
+        """Usable problems whose golden solution synthesizes."""
+        found = self.syntheses
+        return [design for design in self.usable if design.name in found and found[design.name].synthesizes]
 
     @property
     def usable(self) -> list[Design]:
@@ -129,10 +153,17 @@ def judge_samples(
             judgements[key] = judgement
             progress.report(len(judgements), len(distinct))
         facts = SimulatorFacts.of(verilator)
+    passing = [(name, text) for name, text in distinct if judgements[name, text].passes and name in checked.synthesized]
+    syntheses: dict[tuple[str, str], Synthesis] = {}
+    if passing:
+        yosys = Yosys(containment)
+        with ThreadPoolExecutor(threads) as pool:
+            results = pool.map(lambda one: yosys.judge(by_name[one[0]], one[1]), passing)
+            syntheses = dict(zip(passing, results, strict=True))
 
     def attempts(problem: Problem) -> list[Attempt]:
         return [
-            _attempt(answers[name, number], text, judgements[name, text])
+            _attempt(answers[name, number], text, judgements[name, text], syntheses.get((name, text)))
             for (name, number), text in sorted(texts.items())
             if name == problem.name
         ]
@@ -155,10 +186,12 @@ def judge_samples(
         disagreements=checked.disagreements,
         mutants=sum(problem.mutants for problem in checked.problems),
         survivors=[f"{problem.name}/{name}" for problem in checked.problems for name in problem.survivors],
+        synthesizer=checked.synthesizer,
+        syntheses=checked.syntheses,
     )
 
 
-def _attempt(sample: Sample, text: str, judgement: Judgement) -> Attempt:
+def _attempt(sample: Sample, text: str, judgement: Judgement, synthesis: Synthesis | None) -> Attempt:
     no_room = Judgement(rung="nothing", reason="no_room")
     return Attempt(
         number=sample.number,
@@ -168,4 +201,5 @@ def _attempt(sample: Sample, text: str, judgement: Judgement) -> Attempt:
         finished=sample.finished,
         tokens=sample.tokens,
         judgement=no_room if sample.text is None else judgement,
+        synthesis=None if sample.text is None else synthesis,
     )

@@ -12,14 +12,16 @@ from tapeout.simulation.ladder import Judgement, judge, simulate
 from tapeout.simulation.problem_set import CheckedProblem, Form, unusable_file
 from tapeout.simulation.problems.problem import Problem
 from tapeout.simulation.simulator import Simulator
+from tapeout.simulation.synthesis import Synthesis
 from tapeout.simulation.verilator import Verilator
+from tapeout.simulation.yosys import Yosys
 
 GOLDEN = "golden"
 """Name of the golden solution among the designs of a problem."""
 
 
 class SimulatorFacts(Form):
-    """A simulator beside a score."""
+    """A simulator or synthesizer beside a score."""
 
     name: str
     version: str
@@ -27,8 +29,8 @@ class SimulatorFacts(Form):
     flags: tuple[str, ...]
 
     @classmethod
-    def of(cls, simulator: Simulator) -> "SimulatorFacts":
-        """Return the facts of a simulator."""
+    def of(cls, simulator: Simulator | Yosys) -> "SimulatorFacts":
+        """Return the facts of a simulator or synthesizer."""
         return cls(name=simulator.name, version=simulator.version, digest=simulator.digest, flags=simulator.flags)
 
 
@@ -54,6 +56,8 @@ class CheckedSet(Form):
         second: another one with which verdicts were compared; None if there was none.
         compared: designs that both simulators judged.
         isolation: how programs were isolated.
+        synthesizer: what synthesizes designs; None if none does.
+        syntheses: for each usable problem, synthesis of the golden solution and its comparison with itself.
     """
 
     problems: list[CheckedProblem]
@@ -63,12 +67,20 @@ class CheckedSet(Form):
     disagreements: list[Disagreement]
     isolation: str
     extraction_rule: str
+    synthesizer: SimulatorFacts | None
+    syntheses: dict[str, Synthesis]
+
+    @property
+    def synthesized(self) -> set[str]:
+        """Names of the problems whose golden solution synthesizes: only their designs are judged so."""
+        return {name for name, synthesis in self.syntheses.items() if synthesis.synthesizes}
 
 
 def check(
     problems: Sequence[Problem],
     verilator: Verilator,
     icarus: Icarus | None,
+    yosys: Yosys | None,
     max_mutants: int,
     isolation: str,
     threads: int,
@@ -80,6 +92,7 @@ def check(
         problems: the problem set.
         verilator: the simulator that judges.
         icarus: another one for comparison.
+        yosys: the synthesizer of golden solutions; None for no syntheses.
         max_mutants: mutants of each problem that are judged, in the order of their names.
         isolation: how programs are isolated, for the record.
         threads: designs that are judged at once.
@@ -98,12 +111,17 @@ def check(
 
     first: dict[tuple[str, str], Judgement] = {}
     disagreements = []
+    syntheses: dict[str, Synthesis] = {}
     with ThreadPoolExecutor(threads) as pool:
         for (problem, name, _), (one, other) in zip(designs, pool.map(judged, designs), strict=True):
             first[problem.name, name] = one
             if other is not None and one.passes != other.passes:
                 disagreements.append(Disagreement(problem=problem.name, design=name, first=one, second=other))
             progress(len(first), len(designs))
+        if yosys is not None:
+            usable = [problem for problem in problems if not problem.unusable and first[problem.name, GOLDEN].passes]
+            found = pool.map(lambda problem: yosys.judge(problem, problem.golden), usable)
+            syntheses = {problem.name: one for problem, one in zip(usable, found, strict=True)}
     return CheckedSet(
         problems=[_checked(problem, first) for problem in problems],
         simulator=SimulatorFacts.of(verilator),
@@ -112,6 +130,8 @@ def check(
         disagreements=disagreements,
         isolation=isolation,
         extraction_rule=rule_digest(),
+        synthesizer=SimulatorFacts.of(yosys) if yosys else None,
+        syntheses=syntheses,
     )
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from tapeout.data.errors import NotEnoughData
+from tapeout.evals.design_syntheses import counts, differing
 from tapeout.evals.pass_at_k import pass_at_k
 from tapeout.evals.samples import UnusableSamples, read_parts, read_samples, write_samples
 from tapeout.evals.task import ModelFacts, Sample
 from tapeout.evals.tasks.verilog_generation import TASK, Options
 from tapeout.simulation.checked import CheckedSet, SimulatorFacts
 from tapeout.simulation.problem_set import CheckedProblem, write_lines
+from tapeout.simulation.synthesis import Synthesis
 from tests.simulation.toys import COUNTER, GOLDEN
 
 pytestmark = pytest.mark.environment("rtl")
@@ -20,6 +22,21 @@ BROKEN = COUNTER.model_copy(update={"name": "unusable"})
 OPTIONS = Options(problems="problems/toys", samples=3, pass_at=(1, 2))
 FACTS = ModelFacts(context=64, parameters=1, vocabulary=1)
 WRONG = GOLDEN.replace("q + 1", "q + 2")
+SAME = GOLDEN.replace("q + 1", "1 + q")
+LATE = """module counter(input logic clk, input logic rst, output logic [3:0] q);
+  logic [6:0] age;
+  always_ff @(posedge clk) begin
+    age <= rst ? 0 : age + 1;
+    q <= rst ? 0 : q + 1 + (age == 60);
+  end
+endmodule
+"""
+"""Passes the test bench, which does not run so long."""
+YOSYS = SimulatorFacts(name="Yosys", version="0.70", digest="", flags=())
+SYNTHESES = {
+    "counter": Synthesis(reason=None, equivalence="proved"),
+    "other": Synthesis(reason="not_read", detail="a construct"),
+}
 ANSWERS = {"counter": [GOLDEN, GOLDEN, "no", WRONG], "other": ["module counter;", "no", None, "no"]}
 SAMPLES = [
     Sample(name=name, number=number, prompt="p", text=text, tokens=1, finished=True)
@@ -28,7 +45,7 @@ SAMPLES = [
 ]
 
 
-def files(folder: Path, unusable: str = "") -> dict[str, Path]:
+def files(folder: Path, unusable: str = "", is_synthesized: bool = True) -> dict[str, Path]:
     """Write the problems, of which the last one is unusable."""
     reasons = {COUNTER.name: unusable, OTHER.name: unusable, BROKEN.name: "It has no bench."}
     simulator = SimulatorFacts(name="Verilator", version="5", digest="", flags=())
@@ -43,6 +60,8 @@ def files(folder: Path, unusable: str = "") -> dict[str, Path]:
         disagreements=[],
         isolation="namespaces",
         extraction_rule="",
+        synthesizer=YOSYS if is_synthesized else None,
+        syntheses=SYNTHESES if is_synthesized else {},
     )
     write_lines(folder / "problems.jsonl", [COUNTER, OTHER, BROKEN])
     write_lines(folder / "checked.json", [checked])
@@ -83,6 +102,31 @@ def test_scores_are_reproduced_from_saved_samples(tmp_path: Path) -> None:
     reasons = [sum(values[name][row] for name in values if ".reason." in name) for row in range(2)]
     assert reasons == [0.5, 1.0]  # exactly one reason for each answer that does not pass
     assert [unit.stratum for unit in measured["toys.passes"]] == ["sequential", "arithmetic"]
+
+
+def test_answers_that_pass_are_compared_with_the_golden_solution(tmp_path: Path) -> None:
+    texts = {"counter": [SAME, LATE, WRONG, SAME], "other": [GOLDEN, "no", "no", "no"]}
+    samples = [
+        Sample(name=name, number=number, prompt="p", text=text, tokens=1, finished=True)
+        for name, answers in texts.items()
+        for number, text in enumerate(answers)
+    ]
+    result = TASK.judge(samples, files(tmp_path), OPTIONS, threads=2)
+    counter, other, _ = result.designs
+    equal = Synthesis(reason=None, equivalence="proved")
+    different = Synthesis(reason=None, equivalence="different", detail="output q, step 62")
+    assert [attempt.synthesis for attempt in counter.attempts] == [equal, different, None, equal]
+    assert other.attempts[0].judgement.passes and other.attempts[0].synthesis is None
+    assert (result.synthesizer, [one.name for one in result.synthesized]) == (YOSYS, ["counter"])
+    values = {measure.name: [unit.numerator for unit in units] for measure, units in TASK.measure(result, OPTIONS)}
+    assert values["toys.passes"] == [1.0, 1.0]
+    assert (values["toys.synthesizes"], values["toys.proved"]) == ([1.0], [1.0])
+    assert (values["toys.sampled_synthesizes"], values["toys.sampled_proved"]) == ([2 / 3], [1 / 3])
+    assert counts(result) == {"judged": 3, "synthesizes": 3, "proved": 2, "different": 1, "undecided": 0}
+    assert differing(result) == {"counter#1": "output q, step 62"}
+    without = TASK.judge(samples, files(tmp_path, is_synthesized=False), OPTIONS, threads=2)
+    assert all(attempt.synthesis is None for design in without.designs for attempt in design.attempts)
+    assert "toys.synthesizes" not in {measure.name for measure, _ in TASK.measure(without, OPTIONS)}
 
 
 def test_a_set_without_a_usable_problem_is_named(tmp_path: Path) -> None:

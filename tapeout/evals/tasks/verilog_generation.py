@@ -6,6 +6,7 @@ from typing import Any
 
 from tapeout.config.task_options import ProblemOptions
 from tapeout.evals.design_section import describe, rung_measure
+from tapeout.evals.design_syntheses import measures_of
 from tapeout.evals.designs import Design, Designs, judge_samples
 from tapeout.evals.pass_at_k import pass_at_k
 from tapeout.evals.section import Evidence, Measure, Section, Unit
@@ -74,6 +75,16 @@ class VerilogGenerationTask(SampledTask[Options, Designs]):
                     for design in usable
                 ]
                 measures.append(share(rung_measure(rung, sampled=True), f"{rung}, mean of samples", mean))
+        for measure, label in measures_of(result).items():
+            judged = result.synthesized
+            greedy = [_unit(one, float(getattr(one.attempts[0], measure))) for one in judged]
+            measures.append(share(measure, f"{label}, greedy", greedy, interval="wilson"))
+            if options.samples:
+                mean = [
+                    _unit(one, sum(getattr(attempt, measure) for attempt in one.attempts[1:]) / options.samples)
+                    for one in judged
+                ]
+                measures.append(share(f"sampled_{measure}", f"{label}, mean of samples", mean))
         measures.append(
             share(
                 "passes_of_all",

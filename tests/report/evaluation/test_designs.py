@@ -1,5 +1,6 @@
 """The section about designs: every number that it names exists, and its notes say how answers were judged."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,17 @@ from tapeout.evals.tasks.verilog_generation import TASK, Options
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.simulation.checked import Disagreement, SimulatorFacts
 from tapeout.simulation.ladder import NO_CODE, Judgement
+from tapeout.simulation.synthesis import Synthesis, undecided
 
 pytestmark = pytest.mark.environment("data")
 PASSES = Judgement(rung="passes", reason=None)
 PARSES = Judgement(rung="parses", reason="elaboration_error", detail="no such name")
+SYNTHESES = [
+    Synthesis(reason=None, equivalence="proved"),
+    Synthesis(reason=None, equivalence="different", detail="output full, step 3"),
+    Synthesis(reason="inferred_latch"),
+    None,
+]
 OPTIONS = Options(problems="problems/toys", samples=2, pass_at=(1, 2))
 
 
@@ -29,7 +37,16 @@ def design(number: int, judgements: list[Judgement], unusable: str = "") -> Desi
         golden="module top; endmodule",
         unusable=unusable,
         attempts=[
-            Attempt(number=n, prompt="", answer="text", extracted="", finished=True, tokens=1, judgement=judgement)
+            Attempt(
+                number=n,
+                prompt="",
+                answer="text",
+                extracted="",
+                finished=True,
+                tokens=1,
+                judgement=judgement,
+                synthesis=SYNTHESES[number] if judgement.passes else None,
+            )
             for n, judgement in enumerate(judgements)
         ],
     )
@@ -51,6 +68,13 @@ def designs(greedy: Judgement) -> Designs:
         disagreements=[Disagreement(problem="problem1", design="golden", first=PASSES, second=NO_CODE)],
         mutants=5,
         survivors=["problem0/late"],
+        synthesizer=SimulatorFacts(name="Yosys", version="0.70", digest="ef" * 32, flags=("synth",)),
+        syntheses={
+            "problem0": Synthesis(reason=None, equivalence="proved"),
+            "problem1": undecided("too_large"),
+            "problem2": Synthesis(reason=None, equivalence="proved"),
+            "problem3": Synthesis(reason="not_read", detail="ERROR: a construct"),
+        },
     )
 
 
@@ -70,6 +94,8 @@ def test_every_number_of_the_tables_exists(evidence: Evidence[Designs]) -> None:
     assert values["toys.passes"] == 1.0 and values["toys.passes_of_all"] == 0.8
     assert values["toys.sampled_parses"] == 0.5 and values["toys.pass_at_2"] == 0.0
     assert values["toys.reason.elaboration_error"] == pytest.approx(1 / 3)
+    assert values["toys.synthesizes"] == pytest.approx(2 / 3) and values["toys.proved"] == pytest.approx(1 / 3)
+    assert values["toys.sampled_proved"] == 0.0
     assert {"toys.passes.fsm", "toys.passes_by_difficulty.easy"} <= set(named)
 
 
@@ -82,6 +108,12 @@ def test_notes_say_how_answers_were_judged(evidence: Evidence[Designs]) -> None:
         "n = 2, temperature 0.8, top-p 0.95, seed 1234",
         "Icarus Verilog 11.0 judged 9 golden solutions and mutants, and disagrees on 1: problem1/golden.",
         "4 of 5 problems are usable",
+        "Yosys 0.70 (SHA-256 of its programs efefefefefefefef…) synthesizes 3 of 4 golden solutions",
+        "does not synthesize: problem3 (not_read).",
+        "not proved equal to themselves: problem1 (too_large).",
+        "base: no answer passes, n = 0.",
+        "sft: n = 3 answers that pass, of which 2 synthesize; 1 are proved equivalent, 1 differ, 0 are undecided. "
+        "They differ in: problem1#0 (output full, step 3).",
         "problem4: The golden solution fails.",
         "do not notice 1 of 5 mutants: problem0/late.",
     ):
@@ -91,4 +123,18 @@ def test_notes_say_how_answers_were_judged(evidence: Evidence[Designs]) -> None:
         "base": {"elaboration_error": 4, "no_code": 8},
         "sft": {"elaboration_error": 4, "no_code": 4},
     }
+    assert facts["synthesizer"]["version"] == "0.70" and facts["golden_syntheses"]["problem3"]["reason"] == "not_read"
+    assert facts["syntheses"]["sft"] == {
+        **{"judged": 3, "synthesizes": 2, "proved": 1, "different": 1, "undecided": 0},
+        "reasons": {"inferred_latch": 1},
+        "differ": {"problem1#0": "output full, step 3"},
+    }
     assert section.judged == "sft" and section.examples[0].counts == {"exact": 2, "near miss": 0, "failure": 0}
+
+
+def test_without_a_synthesizer_the_page_has_no_part_about_it(evidence: Evidence[Designs]) -> None:
+    update = {"synthesizer": None, "syntheses": {}}
+    results = {model: result.model_copy(update=update) for model, result in evidence.results.items()}
+    section = TASK.describe(replace(evidence, results=results))
+    assert "Beyond the test bench" not in [table.heading for table in section.tables]
+    assert dict(section.facts)["toys.designs"]["synthesizer"] is None
