@@ -126,7 +126,7 @@ def _task(name: str, task: Any, found: Any, truncated: int, paths: Mapping[str, 
                 aggregation=AGGREGATIONS.get(aggregations.get(metric, metrics.mean), "other")
                 if (metric, kind) in complete
                 else "other",
-                higher_is_better=bool(directions.get(metric, True)),
+                higher_is_better=directions.get(metric) is not False,
                 value=value,
                 stderr=stderr,
             )

@@ -19,6 +19,12 @@ Request = tuple[Any, list[int], list[int]]
 """Text of a request, tokens of its context, and tokens that are scored."""
 
 
+GREEDY = {"until", "do_sample", "max_gen_toks", "temperature", "top_p", "top_k"}
+"""Settings of generation that are heeded, or have no effect on greedy answers."""
+NEUTRAL: dict[str, Any] = {"num_beams": 1, "repetition_penalty": 1.0, "length_penalty": 1.0, "num_return_sequences": 1}
+"""Values of other settings that change nothing."""
+
+
 class UnsupportedRequest(TapeoutError):
     """A task of lm-eval asks for something that the evaluation does not do."""
 
@@ -51,6 +57,13 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
     def eot_token_id(self) -> int:
         """The id that ends a text."""
         return self._model.encoder.eos
+
+    @property
+    def _ends(self) -> frozenset[int]:
+        """The ids that end an answer: those of the model's generation config too, as in the Hugging Face backend."""
+        found = getattr(self._model.network, "generation_config", None)
+        ids = getattr(found, "eos_token_id", None)
+        return frozenset([self.eot_token_id, *(ids if isinstance(ids, list) else [] if ids is None else [ids])])
 
     @property
     def prefix_token_id(self) -> int:
@@ -106,6 +119,16 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
                     f"The task {request.task_name} of lm-eval samples answers (generation_kwargs: do_sample).",
                     "Answers are greedy here: set do_sample: false in a copy of the task in your folder of tasks.",
                 )
+            other = sorted(
+                name
+                for name in settings.keys() - GREEDY
+                if name not in NEUTRAL or settings[name] not in (None, NEUTRAL[name])
+            )
+            if other:
+                raise UnsupportedRequest(
+                    f"The task {request.task_name} of lm-eval sets {other[0]} for its answers (generation_kwargs).",
+                    "Answers are greedy here: remove it in a copy of the task in your folder of tasks.",
+                )
             stops = handle_stop_sequences(settings.get("until"), eos=None)
             limit = max(1, min(settings["max_gen_toks"], self._context // 2))
             groups.setdefault((limit, tuple(stops)), []).append(index)
@@ -136,7 +159,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
         generated = greedy(
             self._model.network,
             prompts,
-            frozenset([self.eot_token_id]),
+            self._ends,
             encoder.size,
             limit,
             self._context,
@@ -144,7 +167,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
             lambda done: progress.report(done, len(requests), now="answers"),
             choose,
         )
-        texts = (encoder.decode([token for token in tokens if token != self.eot_token_id]) for tokens in generated)
+        texts = (encoder.decode([token for token in tokens if token not in self._ends]) for tokens in generated)
         return [postprocess_generated_text(text, list(stops), None) for text in texts]
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]

@@ -1,14 +1,15 @@
 """Comparison of an answer with the expected one: exact match, token F1, ROUGE-L, and SQuAD's exact match and F1."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from string import punctuation
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 """A word, or a single character that is neither part of a word nor whitespace, as in code."""
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
-"""A run of letters and digits of any script, or one character of Chinese and Japanese, which put no spaces."""
+WITHOUT_SPACES = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f]")
+"""A character of Chinese or Japanese, which put no spaces between words."""
 ARTICLE = re.compile(r"\b(a|an|the)\b")
 WITHOUT_PUNCTUATION = str.maketrans("", "", punctuation)
 
@@ -56,8 +57,20 @@ class RougeL:
 
     @staticmethod
     def tokenize(text: str) -> list[str]:
-        """Return the words of a text, for the scorer."""
-        return WORD.findall(text.lower())
+        """Return the words of a text, for the scorer; accents and vowel signs belong to the letter before them."""
+        words: list[str] = []
+        is_inside = False
+        for character in unicodedata.normalize("NFC", text.lower()):
+            kind, is_alone = unicodedata.category(character)[0], WITHOUT_SPACES.match(character) is not None
+            if kind not in "LN" and not (kind == "M" and is_inside):
+                is_inside = False
+                continue
+            if is_inside and not is_alone:
+                words[-1] += character
+            else:
+                words.append(character)
+            is_inside = not is_alone
+        return words
 
     def __call__(self, generated: str, expected: str) -> float:
         """Return the score; zero if a text has no word."""

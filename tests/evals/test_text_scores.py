@@ -44,6 +44,8 @@ def test_exact_match(generated: str, expected: str, equal: bool) -> None:
             0.5,
         ),  # words of Cyrillic
         ("\u65f6\u949f\u4fe1\u53f7", "\u65f6\u949f", 2 / 3),  # characters of Chinese
+        ("\u0915\u0947", "\u0915\u093e", 0.0),  # vowel signs of Devanagari distinguish words
+        ("cafe\u0301", "caf\u00e9", 1.0),
     ],
 )
 def test_rouge_l_known_values(generated: str, expected: str, value: float) -> None:
