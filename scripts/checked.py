@@ -35,7 +35,7 @@ def main(job: CheckedJob, problems: Path, output: Path, threads: int) -> None:
     with tempfile.TemporaryDirectory() as runtime:
         verilator = Verilator(containment, Path(runtime), threads)
         icarus = Icarus(containment, job.icarus) if job.icarus else None
-        yosys = Yosys(containment) if job.synthesis else None
+        yosys = Yosys(containment, verilator) if job.synthesis else None
         checked = check(
             rows, verilator, icarus, yosys, job.max_mutants, containment.isolation, threads, progress.report
         )

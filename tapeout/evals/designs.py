@@ -156,7 +156,7 @@ def judge_samples(
     passing = [(name, text) for name, text in distinct if judgements[name, text].passes and name in checked.synthesized]
     syntheses: dict[tuple[str, str], Synthesis] = {}
     if passing:
-        yosys = Yosys(containment)
+        yosys = Yosys(containment, verilator)
         with ThreadPoolExecutor(threads) as pool:
             results = pool.map(lambda one: yosys.judge(by_name[one[0]], one[1]), passing)
             syntheses = dict(zip(passing, results, strict=True))

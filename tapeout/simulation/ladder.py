@@ -114,10 +114,8 @@ def judge(problem: Problem, text: str, verilator: Verilator) -> Judgement:
         return NO_CODE
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sources = write_files(problem, text, folder)
-        (folder / BOUNDARY).write_text(f"{BEGINNING}\n")
-        outcome = verilator.preprocess(folder, [*problem.sources, BOUNDARY, ANSWER])
-        expanded = outcome.output.partition(BEGINNING)[2]
+        outcome, expanded = expand(problem, text, verilator, folder)
+        sources = [*problem.sources, ANSWER]
         data = _data(problem, folder)
         construct = forbidden(text, expanded, problem.hidden, data)
         if construct:
@@ -153,6 +151,14 @@ def write_files(problem: Problem, text: str, folder: Path) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8", errors="replace")
     return [*problem.sources, ANSWER]
+
+
+def expand(problem: Problem, text: str, verilator: Verilator, folder: Path) -> tuple[Outcome, str]:
+    """Write a source text with the files of its problem; return how preprocessing ends, and the text without macros."""
+    write_files(problem, text, folder)
+    (folder / BOUNDARY).write_text(f"{BEGINNING}\n")
+    outcome = verilator.preprocess(folder, [*problem.sources, BOUNDARY, ANSWER])
+    return outcome, outcome.output.partition(BEGINNING)[2]
 
 
 def _data(problem: Problem, folder: Path) -> dict[str, Path]:

@@ -24,11 +24,12 @@ SYNTHESIS_REASONS: Mapping[SynthesisReason, str] = {
 """Closed list of reasons why a design does not synthesize."""
 Equivalence = Literal["proved", "different", "undecided"]
 """Outcome of a comparison with the golden solution."""
-UndecidedReason = Literal["other_ports", "too_large", "unsupported", "effort", "limit"]
+UndecidedReason = Literal["other_ports", "too_large", "unsupported", "undefined", "effort", "limit"]
 UNDECIDED: Mapping[UndecidedReason, str] = {
     "other_ports": "the ports are not those of the golden solution, or have both directions",
     "too_large": "the designs have more registers and memory than are compared",
     "unsupported": "a construct cannot be compared",
+    "undefined": "the designs differ, but only where a value of the golden solution is undefined",
     "effort": "neither a proof nor a difference within the effort",
     "limit": "the comparison exceeds its limits of time or memory",
 }

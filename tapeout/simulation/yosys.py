@@ -23,9 +23,11 @@ from pydantic import BaseModel, ConfigDict
 
 from tapeout.simulation import yosys_program
 from tapeout.simulation.containment import MIB, SYSTEM, Containment, Limits, Outcome
+from tapeout.simulation.ladder import expand
 from tapeout.simulation.problems.problem import ANSWER, Problem
 from tapeout.simulation.simulator import message_of
 from tapeout.simulation.synthesis import Equivalence, Synthesis, SynthesisReason, undecided
+from tapeout.simulation.verilator import Verilator
 
 DEPTH = 20
 """Steps after reset in which a difference is searched for, before a proof is tried."""
@@ -36,22 +38,26 @@ CONFLICTS = 20000
 SEARCH = (
     f"cycle -F {yosys_program.PREFIX_STEPS}",
     "scleanup",
-    "scorr -C 1000",
     f"bmc3 -F {DEPTH} -C {CONFLICTS}",
     "print_status",
+    "scorr -C 1000",
     "orpos",
     f"pdr -F {FRAMES} -C {CONFLICTS}",
     "print_status",
     "iprove",
     "print_status",
 )
-"""Commands of ABC after a miter is read: leave reset, merge equal registers, search, prove. The last but one fits
+"""Commands of ABC after a miter is read: leave reset, search, merge equal registers, prove. The last but one fits
 circuits without registers, and the one before those with."""
 FLAGS: tuple[str, ...] = ("synth -noabc -run coarse:fine", *SEARCH)
 SYNTHESIZE = Limits(20, 600, 2048 * MIB, 32 * MIB, 16 * MIB, MIB, 16)
 """Limits of Yosys."""
 PROVE = Limits(30, 600, 2048 * MIB, MIB, 16 * MIB, MIB, 16)
 """Limits of ABC: the effort ends first, except for circuits whose single steps are very hard."""
+ATTRIBUTE = re.compile(r"\(\*(?!\s*\)).*?\*\)", re.DOTALL)
+"""An attribute; ``@(*)`` is none. Yosys leaves out, keeps or invents parts of a design by them."""
+CHECKED_CASE = re.compile(r"\b(?:unique0?|priority)\b(?=\s*(?:case|if))")
+"""Words by which a designer promises something about values: a check in simulation, a freedom for Yosys."""
 OWN_PROGRAM = Path("/proc/self/exe")
 """Link that Yosys reads; contained programs have no /proc, so it gets one to the interpreter."""
 
@@ -82,15 +88,17 @@ class Yosys:
 
     Args:
         containment: starts the programs.
+        verilator: expands the macros of designs, so that Yosys reads what is simulated.
         limits: limits of its programs.
     """
 
     name = "Yosys"
     flags: tuple[str, ...] = FLAGS
 
-    def __init__(self, containment: Containment, limits: YosysLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, containment: Containment, verilator: Verilator, limits: YosysLimits = DEFAULT_LIMITS) -> None:
         self.version = version("pyosys")
         self._containment = containment
+        self._verilator = verilator
         self._limits = limits
         package = find_spec("pyosys")
         assert package is not None and package.origin is not None, "it is in the environment rtl"
@@ -102,12 +110,13 @@ class Yosys:
         """Synthesize a source text, and compare it with the golden solution of its problem.
 
         A difference counts only where the golden solution has a defined value. A text is first compared in two-valued
-        logic, as the simulator sees it: a proof there holds in particular for defined values. Otherwise the golden
-        solution is extended by masks of what is undefined, and compared again.
+        logic, as the simulator sees it. Without a proof, the golden solution is extended by masks of what is undefined,
+        and compared again. A proof then says only that no defined value differs, and there may be none.
         """
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            _write(problem, text, folder)
+            for design, content in (("golden", problem.golden), ("answer", text)):
+                _write(problem, design, self._plain(problem, content), folder)
             found = self._synthesize(folder, problem.top, "zero")
             if found.equivalence is None or found.undecided != "effort":
                 return found
@@ -115,7 +124,16 @@ class Yosys:
             if first.proved:
                 return first
             found = self._synthesize(folder, problem.top, "defined")
-            return found if found.undecided != "effort" else self._search(folder, "defined")
+            if found.undecided != "effort":
+                return found
+            second = self._search(folder, "defined")
+            return undecided("undefined") if second.proved else second
+
+    def _plain(self, problem: Problem, text: str) -> str:
+        """Return a text as it is compiled for simulation, without what means more to Yosys than to the simulator."""
+        with tempfile.TemporaryDirectory() as temporary:
+            _, expanded = expand(problem, text, self._verilator, Path(temporary))
+        return CHECKED_CASE.sub("", ATTRIBUTE.sub("", expanded))
 
     def _synthesize(self, folder: Path, top: str, kind: str) -> Synthesis:
         """Synthesize, and write a miter; the result is undecided for lack of effort if there is one to search."""
@@ -161,15 +179,13 @@ def _rejected(is_read: bool, is_limit: bool, message: str) -> Synthesis:
     return Synthesis(reason="synthesis_error" if is_read else "not_read", detail=message)
 
 
-def _write(problem: Problem, text: str, folder: Path) -> None:
-    """Write both designs with the modules that they may use, and the data files of the problem."""
-    data = set(problem.files) - set(problem.sources)
-    for design, content in (("golden", problem.golden), ("answer", text)):
-        files = {name: problem.files[name] for name in problem.context} | {ANSWER: content}
-        for name, one in files.items():
-            _write_file(folder / design / name, one)
-        (folder / design / "sources.json").write_text(json.dumps(list(files)))
-    for name in sorted(data):
+def _write(problem: Problem, design: str, text: str, folder: Path) -> None:
+    """Write a design with the modules that it may use, and the data files of the problem."""
+    files = {name: problem.files[name] for name in problem.context} | {ANSWER: text}
+    for name, one in files.items():
+        _write_file(folder / design / name, one)
+    (folder / design / "sources.json").write_text(json.dumps(list(files)))
+    for name in sorted(set(problem.files) - set(problem.sources)):
         _write_file(folder / name, problem.files[name])
 
 

@@ -19,6 +19,8 @@ RESET = re.compile(r"(?:[a-z]_?)?(?:rst|reset)(?:_?(?:n|ni|i|in|b|l))?|n_?(?:rst
 """Names of ports that are a reset."""
 LOW = re.compile(r"(?:[a-z]_?)?(?:rst|reset)_?(?:n|ni|b|l)|n_?(?:rst|reset)", re.IGNORECASE)
 """Names of those that are active while low."""
+CONFLICT = re.compile(r"conflicting drivers|conflicting with a constant")
+"""What Yosys says of signals with several drivers."""
 LATCHES = {"$dlatch", "$adlatch", "$dlatchsr", "$sr"}
 MAX_STATE_BITS = 600
 """Bits of registers and memories of one design, above which no miter is written."""
@@ -52,13 +54,17 @@ class Yosys:
         return found
 
     def read(self, folder: str, top: str, name: str) -> None:
-        """Read a design, and make one module of it without processes."""
+        """Read a design, and make one module of it without processes; ``check.txt`` has its conflicting drivers.
+
+        Constants that drive a signal beside something else are found only before unused cells are removed.
+        """
         files = " ".join(f'"{folder}/{path}"' for path in json.loads(Path(folder, "sources.json").read_text()))
         self.run(
             f"read_verilog -sv -noassert -noassume {files}",
             f"hierarchy -check -top {top}",
             "proc",
             "flatten",
+            "tee -q -o check.txt check -force-detailed-loop-check",
             "chformal -remove",
             "delete t:$print",
             "memory_collect",
@@ -77,6 +83,20 @@ def state_bits(module: dict[str, Any]) -> int:
         elif "Q" in cell["connections"]:
             bits += len(cell["connections"]["Q"])
     return bits
+
+
+def whole(module: dict[str, Any]) -> dict[str, Any]:
+    """Return a module without modules below it; the program ends if there is one, of which nothing would be known."""
+    left = sorted({cell["type"] for cell in module["cells"].values() if not cell["type"].startswith("$")})
+    if left:
+        raise SystemExit(f"ERROR: the module {left[0]} is not part of the design")
+    return module
+
+
+def drives_inputs(module: dict[str, Any]) -> bool:
+    """Return whether inputs are connected to each other or to constants, which would bind the other design, too."""
+    bits = [bit for port in module["ports"].values() if port["direction"] == "input" for bit in port["bits"]]
+    return len(set(bits)) < len(bits) or not all(isinstance(bit, int) for bit in bits)
 
 
 def clock_of(module: dict[str, Any]) -> tuple[str, str] | None:
@@ -190,6 +210,7 @@ def write_miter(yosys: Yosys, ports: dict[str, Any], clocks: set[str], single: b
         "opt_expr",
         "opt_clean",
         "techmap",
+        *zero,
         "opt_expr",
         "opt_clean",
         "dffunmap",
@@ -214,18 +235,22 @@ def main() -> None:
     note(stage="golden")
     yosys = Yosys(package)
     yosys.read("golden", top, "golden")
-    golden = yosys.module("golden")
+    golden = whole(yosys.module("golden"))
     yosys.run("design -stash stash_golden", "design -reset")
     note(stage="read")
     yosys.read("answer", top, "answer")
-    answer = yosys.module("answer")
+    answer = whole(yosys.module("answer"))
     note(stage="synthesize")
-    yosys.run("design -save read", "tee -q -o check.txt check -force-detailed-loop-check")
-    yosys.run("synth -noabc -top answer -run coarse:fine", "design -load read", "design -stash stash_answer")
+    yosys.run(
+        "design -save read",
+        "synth -noabc -top answer -run coarse:fine",
+        "design -load read",
+        "design -stash stash_answer",
+    )
     found = Path("check.txt").read_text()
     has_latches = [any(cell["type"] in LATCHES for cell in one["cells"].values()) for one in (golden, answer)]
     problems = {
-        "conflicting_drivers": "multiple conflicting drivers" in found,
+        "conflicting_drivers": CONFLICT.search(found) is not None or drives_inputs(answer),
         "combinational_loop": "found logic loop" in found,
         "inferred_latch": has_latches[1] and not has_latches[0],
     }

@@ -29,7 +29,9 @@ def test_a_set_is_checked_and_read_again(verilator: Verilator, tmp_path: Path) -
     version = installed_version()
     icarus = Icarus(Containment(), version) if version else None
     steps: list[tuple[int, int]] = []
-    found = check(PROBLEMS, verilator, icarus, Yosys(Containment()), 2, "namespaces", 2, lambda *one: steps.append(one))
+    found = check(
+        PROBLEMS, verilator, icarus, Yosys(Containment(), verilator), 2, "namespaces", 2, lambda *one: steps.append(one)
+    )
     usable, wrong, foreign = found.problems
     assert (usable.unusable, usable.mutants, usable.survivors) == ("", 2, ("same",))
     assert wrong.unusable == "The golden solution fails: wrong_output (FAIL 37 wrong values)."

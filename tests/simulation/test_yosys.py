@@ -9,6 +9,7 @@ from tapeout.simulation.containment import MIB, Containment
 from tapeout.simulation.problems.problem import Problem
 from tapeout.simulation.problems.reading import read_problems
 from tapeout.simulation.synthesis import SYNTHESIS_REASONS, UNDECIDED, Synthesis
+from tapeout.simulation.verilator import Verilator
 from tapeout.simulation.yosys import PROVE, SYNTHESIZE, Yosys, YosysLimits
 from tests.simulation.toys import COUNTER, GOLDEN
 
@@ -38,11 +39,22 @@ MEMORY = """logic bits[0:3];
 LARGE = """logic [7:0] m[0:1023];
   logic [9:0] at;
   always @(posedge clk) begin at <= rst ? 0 : at + 1; m[at] <= at + d; q <= m[at] == 3; end"""
+TICKS = "always_ff @(posedge clk) q <= q + 1;"
+WRONG = "always_ff @(posedge clk) if (rst && !d) q <= 0; else q <= d;"
+FAKES = [
+    "wire t; assign t = rst; assign t = 1'b0;",
+    "wire t; assign t = rst; assign t = 1'bz;",
+    "wire t; assign t = rst; assign t = 1'bx;",
+    "wire t; assign t = rst; helper h(t);",
+    "`ifdef SYNTHESIS\n  assign rst = 0;\n`endif",
+    "// synopsys translate_off\n  wire t;\n// synopsys translate_on",
+    "(* gclk *) logic g; logic u = 0; always @(posedge g) u <= 1;",
+]
+"""Lines beside a wrong design that once made it equal to the golden solution, by changing what this one reads."""
 PAIRS = [
     (ADDER, SUM, "assign y = b + a;", "proved"),
     (ADDER, SUM, "assign y = a - ~b - 1;", "proved"),
     (ADDER, SUM, "assign y = {a, b} == 16'h1234 ? 0 : a + b;", "different"),
-    (SELECTED, "assign y = s ? a : 1'bx;", "assign y = a;", "proved"),
     (SELECTED, "assign y = s ? a : 1'bx;", "assign y = s && !a;", "different"),
     (CLOCKED, FOLLOWS, "logic n; always_ff @(posedge clk) n <= rst || !d; assign q = !n;", "proved"),
     (CLOCKED, FOLLOWS, FOLLOWS.replace("posedge clk", "posedge clk or posedge rst"), "different"),
@@ -51,10 +63,12 @@ PAIRS = [
     (CLOCKED, COUNT, RING, "proved"),
     (CLOCKED, COUNT, RING.replace("at[3:0]", "at[2:0]"), "different"),
     (CLOCKED, LATE.replace("LAST", "count == 40"), LATE.replace("LAST", "0"), "different"),
-    (CLOCKED, MEMORY, MEMORY + "\n  initial bits = '{1, 1, 1, 1};", "proved"),
     (CLOCKED, MEMORY, MEMORY.replace("q = bits[at]", "q = bits[at] && !d"), "different"),
     ("input clk_a, clk_b, d, output logic q", TWO := "always @(posedge clk_b) q <= d;", TWO, "proved"),
     ("input clk_a, clk_b, d, output logic q", TWO, TWO.replace("clk_b", "clk_a"), "different"),
+    ("input [3:0] i, input [8:0] a, output y", "assign y = a[i];", "assign y = a >> i;", "proved"),
+    (SELECTED, "always_comb case (s) 0: y = a; 1: y = 1; endcase", "assign y = s | a;", "proved"),
+    (SELECTED, "assign y = s;", "always_comb unique case (a) 0: y = s; default: y = s; endcase", "proved"),
     (CLOCKED, LATCH := "always_latch if (clk) q = d;", LATCH.replace("clk) q", "clk == 1) q"), "proved"),
 ]
 
@@ -68,9 +82,10 @@ def problem(ports: str, golden: str) -> Problem:
 
 
 @pytest.fixture(scope="module")
-def yosys() -> Yosys:
+def yosys(tmp_path_factory: pytest.TempPathFactory) -> Yosys:
     """Yosys with low limits, which only hostile texts reach."""
-    return Yosys(Containment(), SHORT)
+    containment = Containment()
+    return Yosys(containment, Verilator(containment, tmp_path_factory.mktemp("runtime"), 1), SHORT)
 
 
 @pytest.mark.parametrize(("ports", "golden", "answer", "expected"), PAIRS)
@@ -80,6 +95,22 @@ def test_pairs_with_known_answers(yosys: Yosys, ports: str, golden: str, answer:
     assert found.detail.startswith(f"output {ports.split()[-1]}, step ") == (expected == "different")
 
 
+@pytest.mark.parametrize("line", FAKES)
+def test_a_wrong_design_is_never_proved(yosys: Yosys, line: str) -> None:
+    helper = "module helper(output y); assign y = 1'b0; endmodule\n"
+    found = yosys.judge(problem(CLOCKED, FOLLOWS), helper + text_of(CLOCKED, f"{line}\n  {WRONG}"))
+    assert found.equivalence != "proved" and (found.reason or found.equivalence == "different")
+
+
+@pytest.mark.parametrize("attribute", ["", "(* keep_hierarchy *)", "(* blackbox *)", "(* whitebox *)"])
+@pytest.mark.parametrize("name", ["golden", "answer", "miter"])
+def test_a_module_below_may_have_any_name_and_attribute(yosys: Yosys, attribute: str, name: str) -> None:
+    for body, expected in ((FOLLOWS, "proved"), (WRONG, "different")):
+        below = f"{attribute} module {name}({CLOCKED});\n  {body}\nendmodule\n"
+        text = below + text_of(CLOCKED, f"{name} below(clk, rst, d, q);")
+        assert yosys.judge(problem(CLOCKED, FOLLOWS), text).equivalence == expected
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -87,6 +118,7 @@ def test_pairs_with_known_answers(yosys: Yosys, ports: str, golden: str, answer:
         ("class c; endclass", "not_read"),
         ("missing one(clk);", "not_read"),
         ("assign q = d; assign q = rst;", "conflicting_drivers"),
+        ("assign q = d; assign q = 1'b0;", "conflicting_drivers"),
         ("wire a; assign a = !(q && d); assign q = !a;", "combinational_loop"),
         ("always_comb if (d) q = 1;", "inferred_latch"),
         ("always @* if (d) q = rst;", "inferred_latch"),
@@ -107,6 +139,9 @@ def test_texts_that_do_not_synthesize(yosys: Yosys, body: str, reason: str) -> N
         (CLOCKED, FOLLOWS, "", "other_ports"),
         ("input a, inout y", "assign y = a;", "assign y = a;", "other_ports"),
         (CLOCKED, FOLLOWS, LARGE, "too_large"),
+        (SELECTED, "assign y = s ? a : 1'bx;", "assign y = a;", "undefined"),
+        (CLOCKED, MEMORY, MEMORY + "\n  initial bits = '{1, 1, 1, 1};", "undefined"),
+        ("input clk, output logic [7:0] q", TICKS, TICKS.replace("q + 1", "q == 200 ? 7 : q + 1"), "undefined"),
         ("input [15:0] a, b, output [31:0] y", "assign y = a * b;", "assign y = b * a;", "limit"),
     ],
 )
@@ -128,9 +163,10 @@ def test_a_design_uses_the_context_and_the_data_of_its_problem(yosys: Yosys) -> 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", str(ROOT / "README.md")])
 def test_files_of_the_host_are_out_of_reach(yosys: Yosys, path: str) -> None:
-    for body in (f'`include "{path}"', f'logic [7:0] m[0:3]; initial $readmemh("{path}", m); assign q = m[0][d];'):
-        found = yosys.judge(problem(CLOCKED, FOLLOWS), text_of(CLOCKED, body))
-        assert found.reason == "not_read" and "pen" in found.detail
+    body = f'logic [7:0] m[0:3]; initial $readmemh("{path}", m); assign q = m[0][d];'
+    found = yosys.judge(problem(CLOCKED, FOLLOWS), text_of(CLOCKED, body))
+    assert found.reason == "not_read" and "pen" in found.detail
+    assert yosys.judge(problem(CLOCKED, FOLLOWS), text_of(CLOCKED, f'`include "{path}"')).reason == "not_read"
 
 
 def test_golden_solutions_are_never_refuted_and_their_mutants_are(yosys: Yosys) -> None:
