@@ -7,8 +7,11 @@ import yaml
 
 from tapeout.errors import TapeoutError
 
-STANDARD = "tag:yaml.org,2002:"
-"""Beginning of the tags of plain values; lm-eval's ``!function`` imports Python."""
+KINDS = ("binary", "bool", "float", "int", "map", "merge", "null", "omap", "pairs", "seq", "set", "str", "timestamp")
+STANDARD = frozenset(f"tag:yaml.org,2002:{kind}" for kind in KINDS)
+"""Tags of plain values; lm-eval's ``!function`` and YAML's ``python/name`` import Python."""
+
+MERGE = "tag:yaml.org,2002:merge"
 
 
 class UnusableTask(TapeoutError):
@@ -26,7 +29,7 @@ def inside(folder: Path, name: str, base: Path, task: str) -> Path:
         UnusableTask: it is not inside of ``folder``.
     """
     path = (base / name).resolve()
-    if "://" in name or not path.is_relative_to(folder.resolve()):
+    if "://" in name or "::" in name or not path.is_relative_to(folder.resolve()):
         raise UnusableTask(
             f"{task} names {name}, which is not in its source.",
             "Put the file into the source, and name it relative to the folder of tasks.",
@@ -54,7 +57,7 @@ def check_folder(folder: Path) -> None:
             reason = str(error).splitlines()[0]
             raise UnusableTask(f"The task file {name} cannot be read: {reason}.", "Correct it.") from error
         for node in _nodes(root):
-            if not node.tag.startswith(STANDARD):
+            if node.tag not in STANDARD:
                 raise CodeInTask(
                     f"The task file {name} has {node.tag} in line {node.start_mark.line + 1}; a source is data, and "
                     "its code is not run.",
@@ -81,8 +84,17 @@ def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
 
 
 def _included(root: yaml.Node | None) -> list[str]:
-    if not isinstance(root, yaml.MappingNode):
-        return []
-    values = [value for key, value in root.value if key.value == "include"]
-    nodes = [inner for value in values for inner in (value.value if isinstance(value, yaml.SequenceNode) else [value])]
-    return [node.value for node in nodes if isinstance(node, yaml.ScalarNode)]
+    """Return the files that a document includes, also in a mapping that it merges (``<<``)."""
+    pending, seen, found = [root], set[int](), list[str]()
+    while pending:
+        mapping = pending.pop()
+        if not isinstance(mapping, yaml.MappingNode) or id(mapping) in seen:
+            continue
+        seen.add(id(mapping))
+        for key, value in mapping.value:
+            values = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            if key.tag == MERGE:
+                pending += values
+            elif key.value == "include":
+                found += [node.value for node in values if isinstance(node, yaml.ScalarNode)]
+    return found

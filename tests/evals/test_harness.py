@@ -2,16 +2,17 @@
 
 import json
 import math
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tapeout.evals.harness_data import MissingDataset
 from tapeout.evals.harness_folder import CodeInTask, UnusableTask
 from tapeout.evals.harness_model import UnsupportedRequest
 from tapeout.evals.harness_result import Harness
-from tapeout.evals.harness_tasks import MissingDataset
 from tapeout.evals.loaded_model import LoadedModel
 from tapeout.evals.task import read_result, write_result
 from tapeout.evals.tasks.lm_eval import TASK
@@ -200,6 +201,19 @@ def test_data_sets_of_sources(model: LoadedModel, tmp_path: Path) -> None:
         ({"doc_to_choice": None}, UnusableTask, "cannot be scored"),
         ({"metric_list": [{"metric": "rmse"}]}, UnusableTask, "The metric rmse of the task rtl_choice"),
         ({"metric_list": [{"metric": "acc", "hf_evaluate": True}]}, UnusableTask, "The metric acc of the task"),
+        ("<<: {include: ../other.yaml}\ntask: rtl_choice\n", UnusableTask, r"names \.\./other.yaml, which is not in"),
+        ("task: rtl_choice\nprocess_docs: !!python/name:os.system\n", CodeInTask, "python/name:os.system in line 2"),
+        ({"use_prompt": "/tmp/outside.yaml:p"}, UnusableTask, "The prompt /tmp/outside.yaml:p"),
+        ({"dataset_kwargs": "x"}, UnusableTask, "dataset_kwargs of the task rtl_choice of lm-eval is no mapping"),
+        ({"dataset_kwargs": None}, UnusableTask, "names no files"),
+        ({"dataset_kwargs": {"data_files": "data/few.jsonl", "cache_dir": "x"}}, UnusableTask, "has cache_dir"),
+        ({"metric_list": ["acc"]}, UnusableTask, "metric_list of the task rtl_choice of lm-eval is not a list"),
+        ({"metric_list": "acc"}, UnusableTask, "metric_list of the task rtl_choice of lm-eval is not a list"),
+        (
+            {"filter_list": [{"name": "x", "filter": [{"function": "regex", "regex_pattern": "("}]}]},
+            UnusableTask,
+            "unterminated subpattern",
+        ),
         (
             {
                 **{"output_type": "generate_until", "doc_to_choice": None, "num_fewshot": 0},
@@ -218,4 +232,77 @@ def test_errors_have_names(
     (folder / "choice.yaml").write_text(text)
     (folder / "few.yaml").unlink()
     with pytest.raises(error, match=words):
+        score(model, folder, "rtl_choice")
+
+
+@pytest.mark.parametrize(
+    ("members", "error", "words"),
+    [
+        (["outer"], UnusableTask, "cannot be loaded: maximum recursion depth"),
+        ([{"task": "rtl_choice", "unsafe_code": True}], CodeInTask, "code that a model writes"),
+        ([{"task": "rtl_choice", "metric_list": [{"metric": "./data/m"}]}], UnusableTask, r"The metric \./data/m"),
+        (
+            [{"group": "inner", "task": [{**CHOICE, "task": "x", "dataset_path": "pandas"}]}],
+            MissingDataset,
+            "The data set pandas of the task outer::inner::x",
+        ),
+        (
+            [{"group": "inner", "task": [{**CHOICE, "dataset_path": "scripts", "dataset_kwargs": None}]}],
+            CodeInTask,
+            r"has a script, scripts\.py, which is not run",
+        ),
+        (
+            ["rtl_choice", {"group": "inner", "task": [{"task": "rtl_choice", "num_fewshot": 0}]}],
+            UnusableTask,
+            "rtl_choice of lm-eval has different configurations",
+        ),
+    ],
+)
+def test_members_of_groups_are_checked_at_any_depth(
+    model: LoadedModel, tmp_path: Path, members: list[Any], error: type[Exception], words: str
+) -> None:
+    folder = write_folder(tmp_path / "tasks")
+    (folder / "scripts").mkdir()
+    (folder / "scripts/scripts.py").write_text("raise SystemExit('run')\n")
+    (folder / "outer.yaml").write_text(yaml.safe_dump({"group": "outer", "task": members}))
+    with pytest.raises(error, match=words):
+        score(model, folder, "outer")
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_task_has_one_configuration_in_any_order(model: LoadedModel, tmp_path: Path, reverse: bool) -> None:
+    folder = write_folder(tmp_path / "tasks")
+    (folder / "zero.yaml").write_text(
+        yaml.safe_dump({"group": "zero", "task": [{"task": "rtl_choice", "num_fewshot": 0}]})
+    )
+    names = ("zero", "both")
+    with pytest.raises(UnusableTask, match="rtl_choice of lm-eval has different configurations"):
+        score(model, folder, *(reversed(names) if reverse else names))
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"README.md": "../../outside.jsonl"}, r"names \.\./\.\./outside.jsonl, which is not in its source"),
+        ({"README.md": "http://127.0.0.1:1/x.jsonl"}, "names http://127.0.0.1:1/x.jsonl, which is not in its source"),
+        ({"test.tar": None}, "is read as webdataset"),
+    ],
+)
+def test_data_folders_read_their_own_text_alone(
+    model: LoadedModel, tmp_path: Path, files: dict[str, str | None], words: str
+) -> None:
+    folder = write_folder(tmp_path / "tasks")
+    (tmp_path / "outside.jsonl").write_text("{}\n")
+    (folder / "rows").mkdir()
+    for name, path in files.items():
+        if path is None:
+            with tarfile.open(folder / "rows" / name, "w") as archive:
+                archive.add(folder / "data/few.jsonl", "000.pickle")
+        else:
+            header = {"configs": [{"config_name": "default", "data_files": [{"split": "test", "path": path}]}]}
+            (folder / "rows" / name).write_text(f"---\n{yaml.safe_dump(header)}---\n")
+    task = {**CHOICE, "dataset_path": "rows", "dataset_kwargs": None, "training_split": None, "fewshot_split": None}
+    (folder / "choice.yaml").write_text(yaml.safe_dump({**task, "num_fewshot": 0}))
+    (folder / "few.yaml").unlink()
+    with pytest.raises(UnusableTask, match=words):
         score(model, folder, "rtl_choice")
