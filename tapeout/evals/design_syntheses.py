@@ -118,7 +118,7 @@ def _listed(names: list[str], max_listed: int) -> str:
 METHOD = Method(
     "Synthesis and equivalence",
     "Answers that pass are synthesized with Yosys and compared with the golden solution, after a reset of a few steps, "
-    "for all inputs. Proved: in every step each output has the golden solution's value wherever that is defined. "
+    "for all inputs. Proved: in every step each output has the golden solution's value. "
     "Different: there is a step in which an output does not; the test bench does not check it, and where the prompt "
     "leaves it open, both designs may be right. Undecided: neither within the effort. These outcomes do not affect "
     "pass@k. "
