@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tapeout.evals.design_prompts import text_of
+from tapeout.simulation.prompts import asked
 from tapeout.simulation.problems.modules import instantiates, modules, tops
 from tapeout.simulation.problems.problem import MISMATCHES, InvalidProblem, Problem
 from tapeout.simulation.problems.reading import read_problems
@@ -58,7 +58,7 @@ def test_verilogeval_1(tmp_path: Path) -> None:
     both, either = read_problems(tmp_path, "verilogeval_v1")
     assert (both.name, either.name, both.top, both.bench) == ("both", "either", "top_module", "tb")
     assert both.prompt == "The output is 1 if both inputs are.\n"
-    assert text_of(both) == "The output is 1 if both inputs are.\n\n" + HEADER.format(name="top_module")
+    assert asked(both).text == "The output is 1 if both inputs are.\n\n" + HEADER.format(name="top_module")
     assert (both.dialect, both.header, both.golden) == ("body", TASK["prompt"], TASK["prompt"] + BODY)
     assert both.files == {"test.sv": TASK["test"]} and both.verdict == MISMATCHES and not both.unusable
     assert both.hidden == {"tb", "reference_module"}
@@ -106,8 +106,8 @@ def test_verilogeval_2(tmp_path: Path) -> None:
     assert (whole.dialect, whole.header) == ("module", "")
     assert (continued.dialect, continued.header) == ("body", header)
     assert whole.golden == header + BODY
-    assert whole.prompt == text_of(whole) == continued.prompt == description
-    assert text_of(continued) == f"{description}\n{header}", "the header once"
+    assert whole.prompt == asked(whole).text == continued.prompt == description
+    assert asked(continued).text == f"{description}\n{header}", "the header once"
     assert whole.sources == ("test.sv", "ref.sv") and whole.verdict == MISMATCHES
     assert whole.hidden == {"tb", "RefModule"}
 
