@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tapeout.simulation.prompts import asked
 from tapeout.simulation.problems.modules import instantiates, modules, tops
 from tapeout.simulation.problems.problem import MISMATCHES, InvalidProblem, Problem
 from tapeout.simulation.problems.reading import read_problems
+from tapeout.simulation.prompts import asked
 
 HEADER = "module {name} (\n  input a,\n  input b,\n  output y\n);\n"
 BODY = "  assign y = a & b;\nendmodule\n"
