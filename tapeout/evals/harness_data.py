@@ -10,6 +10,7 @@ import datasets
 import lm_eval.api.metrics  # registers them
 import lm_eval.tasks._factory
 import yaml
+from datasets import load_dataset  # the library's own, also while tasks are made
 from datasets.features.features import require_decoding
 from lm_eval.api.registry import metric_registry
 from lm_eval.api.task import ConfigurableTask
@@ -50,22 +51,24 @@ class SourceTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval has no type
         if callable(self.config.custom_dataset):  # of lm-eval's own tasks alone
             super().download(dataset_kwargs)
             return
-        path, given = local_data(name, self.config.dataset_path, dataset_kwargs or {}, self.folder, self.sources)
+        path, given = local_data(
+            name, self.config.dataset_path, self.DATASET_NAME, dataset_kwargs or {}, self.folder, self.sources
+        )
         self.config.dataset_path, self.config.dataset_kwargs = path, given
-        self.dataset = datasets.load_dataset(path, self.DATASET_NAME, **given)
+        self.dataset = load_dataset(path, self.DATASET_NAME, **given)
         _check_features(name, self.dataset)
 
 
 @contextmanager
 def local_tasks(folder: Path | None, sources: Mapping[str, Path]) -> Iterator[None]:
     """Let lm-eval make tasks that read the folder and the sources alone, also those that have a class of their own."""
-    read, made = datasets.load_dataset, lm_eval.tasks._factory.ConfigurableTask
+    made = lm_eval.tasks._factory.ConfigurableTask
 
     def load(path: str, name: str | None = None, **given: Any) -> Any:
         given = {key: value for key, value in given.items() if value is not None}
         split = {"split": given.pop("split")} if "split" in given else {}
-        path, given = local_data(f"with {path}", path, given, folder, sources)
-        data = read(path, name, **given, **split)
+        path, given = local_data(f"with {path}", path, name, given, folder, sources)
+        data = load_dataset(path, name, **given, **split)
         _check_features(f"with {path}", data)
         return data
 
@@ -76,7 +79,7 @@ def local_tasks(folder: Path | None, sources: Mapping[str, Path]) -> Iterator[No
     try:
         yield
     finally:
-        datasets.load_dataset, lm_eval.tasks._factory.ConfigurableTask = read, made
+        datasets.load_dataset, lm_eval.tasks._factory.ConfigurableTask = load_dataset, made
 
 
 def check_unsafe(task: str, unsafe: Any) -> None:
@@ -118,7 +121,7 @@ def check_config(task: str, config: Mapping[str, Any]) -> None:
 
 
 def local_data(
-    task: str, dataset: Any, given: Any, folder: Path | None, sources: Mapping[str, Path]
+    task: str, dataset: Any, config: Any, given: Any, folder: Path | None, sources: Mapping[str, Path]
 ) -> tuple[str, dict[str, Any]]:
     """Return ``dataset_path`` and ``dataset_kwargs`` of a task, with files in its folder or in a source.
 
@@ -127,6 +130,11 @@ def local_data(
         CodeInTask: it has a script.
         UnusableTask: it names a file that is not in the source, or is read by more than ``READERS``.
     """
+    if dataset is None:
+        raise UnusableTask(
+            f"The task {task} of lm-eval names no data (dataset_path).",
+            "Write dataset_path, or correct the name of the task if it is a member of a group.",
+        )
     name, roots = str(dataset), [path.resolve() for path in sources.values()]
     if not isinstance(given, Mapping):
         raise UnusableTask(f"The dataset_kwargs of the task {task} of lm-eval is no mapping.", "Correct it.")
@@ -163,7 +171,7 @@ def local_data(
     for key in ("data_files", "data_dir"):
         if given.get(key) is not None:
             given[key] = _located(given[key], root, task)
-    _check_reader(task, name, path, given, root)
+    _check_reader(task, path, config, given, root)
     return path, given
 
 
@@ -203,21 +211,19 @@ def _located(value: Any, root: Path, task: str, base: Path | None = None) -> Any
     return str(inside(root, str(value), base or root, f"The task {task}"))
 
 
-def _check_reader(task: str, name: str, path: str, given: Mapping[str, Any], root: Path) -> None:
+def _check_reader(task: str, path: str, config: Any, given: Mapping[str, Any], root: Path) -> None:
     """Check the reader that the library chooses, and the files that it finds, before it reads them."""
     files = {key: given[key] for key in ("data_files", "data_dir") if given.get(key) is not None}
-    for config in [None] if path in READERS else datasets.get_dataset_config_names(path, **files):
-        builder = datasets.load_dataset_builder(path, config, **files)
-        reader = type(builder).__module__.rpartition(".")[2]
-        if reader not in READERS:
-            raise UnusableTask(
-                f"The data set {name} of the task {task} of lm-eval is read as {reader}.",
-                "Give the data as JSON Lines, CSV, parquet, arrow or text files.",
-            )
-        found = builder.config.data_files
-        for split in (found or {}).values():
-            for file in split:
-                inside(root, os.fspath(file), root, f"The task {task}")
+    builder = datasets.load_dataset_builder(path, config, **files)
+    reader = type(builder).__module__.rpartition(".")[2]
+    if reader not in READERS:
+        raise UnusableTask(
+            f"The data of the task {task} of lm-eval is read as {reader}.",
+            "Give it as JSON Lines, CSV, parquet, arrow or text files.",
+        )
+    for split in (builder.config.data_files or {}).values():
+        for file in split:
+            inside(root, os.fspath(file), root, f"The task {task}")
 
 
 def _check_features(task: str, data: Any) -> None:

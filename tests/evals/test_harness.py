@@ -242,19 +242,19 @@ def test_errors_have_names(
         ([{"task": "rtl_choice", "unsafe_code": True}], CodeInTask, "code that a model writes"),
         ([{"task": "rtl_choice", "metric_list": [{"metric": "./data/m"}]}], UnusableTask, r"The metric \./data/m"),
         (
-            [{"group": "inner", "task": [{**CHOICE, "task": "x", "dataset_path": "pandas"}]}],
+            [{"task": "rtl_choice", "dataset_path": "pandas"}],
             MissingDataset,
-            "The data set pandas of the task outer::inner::x",
+            "The data set pandas of the task rtl_choice",
         ),
         (
-            [{"group": "inner", "task": [{**CHOICE, "dataset_path": "scripts", "dataset_kwargs": None}]}],
+            [{"task": "rtl_choice", "dataset_path": "scripts", "dataset_kwargs": {"trust_remote_code": True}}],
             CodeInTask,
             r"has a script, scripts\.py, which is not run",
         ),
-        (
-            ["rtl_choice", {"group": "inner", "task": [{"task": "rtl_choice", "num_fewshot": 0}]}],
-            UnusableTask,
-            "rtl_choice of lm-eval has different configurations",
+        (  # the index of lm-eval's own tasks, which only the inner member needs, takes some seconds
+            [{"group": "inner", "task": [{"task": "arc_easy", "dataset_path": "pandas"}]}],
+            MissingDataset,
+            "The data set pandas of the task arc_easy of",
         ),
     ],
 )
