@@ -4,11 +4,14 @@ import ast
 import json
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from tapeout.config.evaluation import NEMO
+from tapeout.evals.task import SampledTask
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.environment import read_environment
 from tapeout.nemo import probe as module
@@ -50,6 +53,7 @@ def test_everything_that_a_program_in_the_image_imports_is_probed() -> None:
         for folder in ("models/*/__init__", "evals/tasks/*", "train/methods/*")
         for path in sorted((ROOT / "tapeout").glob(f"{folder}.py"))
     ]
+    plugins = [one for name in plugins for one in (_loaded(name) if ".evals.tasks." in name else [name])]
     names: set[str] = set()
     for script in IN_THE_IMAGE:
         for file in closure(ROOT / "scripts" / f"{script}.py", ROOT, plugins):
@@ -61,6 +65,14 @@ def test_everything_that_a_program_in_the_image_imports_is_probed() -> None:
     probed = {canonical(name) for name in MODULES}
     for name in names - {"tapeout", *OPTIONAL, *OF_THE_PAGE}:
         assert {canonical(package) for package in packages[name]} & probed, name
+
+
+def _loaded(task: str) -> list[str]:
+    """Return the module by which a task runs models in the image: its sampler if it has two steps, or none."""
+    found = import_module(task).TASK
+    if isinstance(found, SampledTask):
+        return [found.sampler]
+    return [task] if found.environment == NEMO else []
 
 
 def canonical(package: str) -> str:
