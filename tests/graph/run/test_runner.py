@@ -188,10 +188,14 @@ def journal(store: Path) -> list[str]:
 
 
 def test_a_second_run_in_the_same_folder_is_refused(project: Project) -> None:
-    process = begin_slow_model(project)
+    end = project.share() / "end"
+    wait = f"import pathlib; [time.sleep(0.02) for _ in iter(pathlib.Path({str(end)!r}).exists, True)]"
+    project.edit("scripts/model.py", 'time.sleep(params.pop("pause"))', f'params.pop("pause"); {wait}')
+    process = begin_slow_model(project)  # it waits, so that nothing ends while the other runs look
     refused = project.run(ok=False)
     assert "RunInProgress" in refused.text
     assert "waiting" not in project.run("-n").text
+    end.touch()
     process.communicate(timeout=300)
     assert process.returncode == 0
 
