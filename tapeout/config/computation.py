@@ -1,4 +1,4 @@
-"""What computes an evaluated model, and in which number format."""
+"""Threads, GPU and number format of evaluated models."""
 
 from typing import Literal
 

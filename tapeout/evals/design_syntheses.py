@@ -1,4 +1,4 @@
-"""What the synthesizer found about answers that pass: counts for each model, and the part of the report about them."""
+"""Synthesis and equivalence of answers that pass: counts for each model, and their part of the report."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -12,7 +12,7 @@ from tapeout.evals.section import Unit
 from tapeout.evals.task import Result
 
 Aggregation = Literal["mean", "perplexity", "weighted_perplexity", "bits_per_byte", "other"]
-"""How lm-eval computes the score of a task from the values of its documents; ``other`` is no ratio of sums."""
+"""Ways in which lm-eval computes a task's score from the values of its documents; ``other`` is no ratio of sums."""
 
 
 class Document(Result):

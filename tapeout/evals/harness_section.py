@@ -16,7 +16,7 @@ UNITS = {
     "weighted_perplexity": ", nats per word or byte",
     "bits_per_byte": "",
 }
-"""What a value is where it is not lm-eval's own, by aggregation."""
+"""Names of values that differ from lm-eval's own, by aggregation."""
 
 
 def measure_of(data: str, task: HarnessTask, metric: Metric) -> Measure:

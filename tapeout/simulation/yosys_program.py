@@ -20,7 +20,7 @@ RESET = re.compile(r"(?:[a-z]_?)?(?:rst|reset)(?:_?(?:n|ni|i|in|b|l))?|n_?(?:rst
 LOW = re.compile(r"(?:[a-z]_?)?(?:rst|reset)_?(?:n|ni|b|l)|n_?(?:rst|reset)", re.IGNORECASE)
 """Names of those that are active while low."""
 CONFLICT = re.compile(r"conflicting drivers|conflicting with a constant")
-"""What Yosys says of signals with several drivers."""
+"""Messages of Yosys about signals with several drivers."""
 LATCHES = {"$dlatch", "$adlatch", "$dlatchsr", "$sr"}
 MAX_STATE_BITS = 600
 """Bits of registers and memories of one design, above which no miter is written."""

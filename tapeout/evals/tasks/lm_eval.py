@@ -31,7 +31,7 @@ DatasetName = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Options(ScoringOptions):
-    """Which tasks of lm-eval are scored, and where their files are."""
+    """Tasks of lm-eval that are scored, and the sources of their files."""
 
     tasks: tuple[TaskName, ...] = Field((), description="Names of tasks, groups or tags of lm-eval; at least one.")
     source: SourceName | None = Field(
