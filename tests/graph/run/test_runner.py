@@ -189,7 +189,7 @@ def journal(store: Path) -> list[str]:
 
 def test_a_second_run_in_the_same_folder_is_refused(project: Project) -> None:
     end = project.share() / "end"
-    wait = f"import pathlib; [time.sleep(0.02) for _ in iter(pathlib.Path({str(end)!r}).exists, True)]"
+    wait = f"import pathlib; [pathlib.Path({str(end)!r}).exists() or time.sleep(0.02) for _ in range(5000)]"
     project.edit("scripts/model.py", 'time.sleep(params.pop("pause"))', f'params.pop("pause"); {wait}')
     process = begin_slow_model(project)  # it waits, so that nothing ends while the other runs look
     refused = project.run(ok=False)
