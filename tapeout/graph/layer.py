@@ -3,8 +3,8 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
@@ -12,7 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from snakemake.io import ancient, flag
+from snakemake.io import Mtime, ancient, flag
+from snakemake.jobs import Job
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
@@ -270,8 +271,10 @@ class Layer(RuleReader):
             if locked:
                 os.environ[PLAN] = self.workspace.write_plan(recipes, forced, members, self.launch)
                 mark(self.workspace, visible, members)
-        if not real and self.lock is not None:
-            os.close(self.lock)
+        if not real:
+            self._remember_marks(members)
+            if self.lock is not None:
+                os.close(self.lock)
         if executes:
             selected = [decision for decision in decisions if decision.recipe.artifact in left]
             self._announce(self.forecast(selected, forced), real)
@@ -280,6 +283,26 @@ class Layer(RuleReader):
             if self.workflow.dryrun and Quietness.ALL not in self.quiet:
                 for preview in PREVIEWS:
                     preview(self, selected)
+
+    def _remember_marks(self, heads: Iterable[str]) -> None:
+        """Let Snakemake see the marks as they are now, although another run may delete some before it looks again.
+
+        That run's Snakemake deletes the outputs of a job before it starts the job. This one would end because a file
+        that existed has no time or size, or is not writable and hence write-protected. It writes none of them.
+        """
+        of_artifacts = (self.workspace.action_path, self.workspace.sealed_path)
+        marks = [path_of(name) for name in self.planned for path_of in of_artifacts]
+        cache = self.workflow.iocache
+        for path in [*marks, *map(self.workspace.resolved_path, heads)]:
+            with suppress(FileNotFoundError):
+                info = path.stat()
+                cache.exists_local[str(path)] = True
+                cache.mtime[str(path)], cache.size[str(path)] = Mtime(local=info.st_mtime), info.st_size
+
+        async def writes_nothing(job: Job) -> None:
+            pass
+
+        Job.check_protected_output = writes_nothing
 
     def _check_steps(self, steps: list[Recipe], real: bool) -> list[str]:
         """Check that the planned steps can be started; in a dry run, return what is missing as notes.

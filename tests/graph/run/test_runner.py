@@ -200,6 +200,15 @@ def test_a_second_run_in_the_same_folder_is_refused(project: Project) -> None:
     assert process.returncode == 0
 
 
+def test_a_dry_run_does_not_end_because_a_run_deletes_marks(built: Project) -> None:
+    """Snakemake deletes the outputs of a job before it starts it, here while the dry run reads the rules."""
+    marks = [f"results/.graph/{name}" for name in ("model.sealed", "report.txt.resolved")]
+    delete = f"lambda wildcards: [Path(name).unlink(missing_ok=True) for name in {marks}] and []"
+    built.edit("Snakefile", "layer.checkpoint_inputs,", f"layer.checkpoint_inputs,\n        {delete},")
+    built.edit("config.yaml", "lr: 1", "lr: 5")
+    assert built.run("-n").jobs == ["model", "report"]
+
+
 def test_a_failing_step_is_reported_with_artifact_cause_and_log(built: Project) -> None:
     built.edit("scripts/model.py", "output.mkdir()", 'raise ValueError("out of luck")')
     run = built.run(ok=False)
