@@ -159,11 +159,26 @@ class ImportJob(ForeignBase):
     tokenizer: str = Field(min_length=1, description="Name of the vocabulary's file, which the model must have.")
 
 
-class BaseExtended(Section):
-    """Initial values of the rows of new pieces."""
+InitialRows = Literal["mean", "weighted-mean", "zero", "focus"]
+"""Methods of ``tapeout.tokenizer.initial_rows``."""
 
-    output_init: Literal["mean", "zero"] = Field(
+
+class BaseExtended(Section):
+    """Initial values of the rows of new pieces, and rows that no piece has."""
+
+    embedding_init: InitialRows = Field(
+        default="mean",
+        description="New rows of the embedding: mean of the rows of a piece's parts; weighted-mean, by the bytes of a "
+        "part; zero; or focus, a mean of the rows of old pieces with similar names (arXiv 2305.14481).",
+    )
+    output_init: InitialRows = Field(
         default="zero",
-        description="New rows of a separate output layer: zero, or the mean of the rows of a piece's parts. Tied "
-        "embeddings are one matrix, whose new rows are the mean.",
+        description="New rows of a separate output layer, by the same methods. Tied embeddings are one matrix, made by "
+        "embedding_init.",
+    )
+    pad_to: int = Field(
+        default=1,
+        ge=1,
+        description="Both matrices are filled up to a multiple of this many rows, for a tokenizer whose size is no "
+        "multiple of 128 times the tensor parallelism. No text has the ids of these rows, and no answer takes them.",
     )

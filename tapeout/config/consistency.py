@@ -243,11 +243,16 @@ def _rows_fit_the_methods(settings: Settings) -> Iterator[Conflict]:
 
 
 def _model_can_be_divided(settings: Settings) -> Iterator[Conflict]:
-    architecture = settings.base.architecture
+    architecture, multiple, pad_to = (
+        settings.base.architecture,
+        settings.tokenizer.multiple,
+        settings.base_extended.pad_to,
+    )
+    padded = multiple % pad_to != 0
     for key, job in trainings(settings).items():
         divided: dict[str, dict[Location, int | None]] = {
             "tensor_model_parallel_size": {
-                ("tokenizer", "multiple"): settings.tokenizer.multiple,
+                ("base_extended", "pad_to") if padded else ("tokenizer", "multiple"): pad_to if padded else multiple,
                 **{("base", "architecture", name): getattr(architecture, name, None) for name in PARALLEL},
             },
             "pipeline_model_parallel_size": {

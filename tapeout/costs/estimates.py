@@ -40,8 +40,9 @@ class Estimates:
 
     @property
     def extended_pieces(self) -> int:
-        """Vocabulary of the adapted model."""
-        return self.settings.base.rows + self.settings.tokenizer.new_pieces
+        """Rows of the adapted model's embedding."""
+        pad_to = self.settings.base_extended.pad_to
+        return -(-(self.settings.base.rows + self.settings.tokenizer.new_pieces) // pad_to) * pad_to
 
     @property
     def extended_parameters(self) -> int:

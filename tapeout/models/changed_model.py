@@ -9,20 +9,20 @@ from torch import Tensor
 
 from tapeout.models.config_fields import DTYPE
 from tapeout.models.huggingface import generation_of
-from tapeout.models.weights_writer import MAX_SHARD_BYTES, write_weights
+from tapeout.models.weights_writer import MAX_SHARD_BYTES, Weight, write_weights
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 
-class ChangedWeights(Mapping[str, Tensor]):
+class ChangedWeights(Mapping[str, Weight]):
     """Weights of a folder, of which some are replaced."""
 
-    def __init__(self, weights: Mapping[str, Tensor], changed: Mapping[str, Tensor], names: set[str]) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], changed: Mapping[str, Weight], names: set[str]) -> None:
         """Replace ``changed``, which may compute a tensor when it is read, in the tensors ``names`` of a folder."""
         self.weights, self.changed, self.names = weights, changed, names
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> Weight:
         """Return a replaced tensor, or read another one."""
         return self.changed[name] if name in self.changed else self.weights[name]
 
@@ -43,7 +43,7 @@ def empty_model(kind: "type[PreTrainedModel]", config: "PretrainedConfig") -> "P
 
 def write_model(
     model: "PreTrainedModel",
-    weights: Mapping[str, Tensor],
+    weights: Mapping[str, Weight],
     source: Path,
     output: Path,
     max_shard_bytes: int = MAX_SHARD_BYTES,

@@ -8,7 +8,7 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import torch
 from huggingface_hub import split_state_dict_into_shards_factory
@@ -27,8 +27,28 @@ TYPES = {
 ALIGNMENT = 8
 
 
+class Stacked(NamedTuple):
+    """A tensor given as parts along its first dimension, which are written one after another and never joined."""
+
+    parts: Sequence[Tensor]
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the whole."""
+        return torch.Size((sum(map(len, self.parts)), *self.parts[0].shape[1:]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of its numbers."""
+        return self.parts[0].dtype
+
+
+Weight: TypeAlias = Tensor | Stacked
+"""A tensor to write."""
+
+
 def write_weights(
-    folder: Path, model: Mapping[str, Tensor], weights: Mapping[str, Tensor], max_shard_bytes: int = MAX_SHARD_BYTES
+    folder: Path, model: Mapping[str, Tensor], weights: Mapping[str, Weight], max_shard_bytes: int = MAX_SHARD_BYTES
 ) -> None:
     """Write ``model.safetensors``, or several files with their index if the model is large.
 
@@ -86,7 +106,7 @@ def _write_header(file: BinaryIO, names: Sequence[str], model: Mapping[str, Tens
     return {name: start + at for name, at in places.items()}
 
 
-def _write_tensor(file: BinaryIO, offset: int, name: str, expected: Tensor, tensor: Tensor) -> None:
+def _write_tensor(file: BinaryIO, offset: int, name: str, expected: Tensor, tensor: Weight) -> None:
     """Write the bytes of a tensor at an offset of a file."""
     if (tensor.shape, tensor.dtype) != (expected.shape, expected.dtype):
         raise UnusableModel(
@@ -95,4 +115,5 @@ def _write_tensor(file: BinaryIO, offset: int, name: str, expected: Tensor, tens
             "Build the checkpoint again.",
         )
     file.seek(offset)
-    file.write(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
+    for part in tensor.parts if isinstance(tensor, Stacked) else [tensor]:
+        file.write(memoryview(part.contiguous().view(-1).view(torch.uint8).numpy()))

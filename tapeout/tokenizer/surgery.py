@@ -1,10 +1,32 @@
-"""Embedding surgery: rows for new pieces, with all old rows unchanged."""
+"""Embedding surgery: rows for new pieces, with all old rows unchanged.
+
+A model's matrix may have tens of gigabytes. Nothing here copies it: old rows are views of a mapped file, and only new
+rows are computed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.extendable import Vocabulary
+
+BLOCK_ROWS = 1024
+"""Rows of a matrix that are converted at once."""
+
+
+class Mixture(NamedTuple):
+    """Initial row of a new piece: the weighted mean of old rows; a row of zeros if there are none.
+
+    Attributes:
+        ids: rows of the base model.
+        weights: their weights, not all zero; normalized to sum to 1 when the row is computed.
+    """
+
+    ids: Sequence[int]
+    weights: Sequence[float]
 
 
 def parts_of_new_pieces(base: Vocabulary, extended: Vocabulary) -> list[list[int]]:
@@ -25,18 +47,25 @@ def parts_of_new_pieces(base: Vocabulary, extended: Vocabulary) -> list[list[int
     return [base.split(name) for name in names[size:]]
 
 
-def mean_rows(rows: Tensor, parts: list[list[int]]) -> Tensor:
-    """Return rows [v, d] with one more row for each new piece: the mean of the rows of its parts, in their type."""
-    new = [rows[ids].float().mean(0).to(rows.dtype) for ids in parts]
-    return torch.cat([rows, torch.stack(new)]) if new else rows.clone()
+def new_rows(rows: Tensor, mixtures: Sequence[Mixture]) -> Tensor:
+    """Return the rows [n, d] of new pieces, computed from old rows [v, d] in 32 bits, in the type of the old rows."""
+    new = rows.new_zeros(len(mixtures), rows.shape[1])
+    for row, (ids, weights) in zip(new, mixtures, strict=True):
+        if ids:
+            each = torch.tensor(weights, dtype=torch.float32)
+            row.copy_((rows[list(ids)].float() * each[:, None]).sum(0) / each.sum())
+    return new
 
 
-def zero_rows(rows: Tensor, parts: list[list[int]]) -> Tensor:
-    """Return rows [v, d] with one more row of zeros for each new piece."""
-    return torch.cat([rows, rows.new_zeros(len(parts), rows.shape[1])])
+def centroid(rows: Tensor) -> Tensor:
+    """Return the mean [d] of rows [v, d], summed in 64 bits in blocks of ``BLOCK_ROWS``."""
+    total = torch.zeros(rows.shape[1], dtype=torch.float64)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        total += rows[start : start + BLOCK_ROWS].double().sum(0)
+    return (total / len(rows)).to(rows.dtype)
 
 
-def check_old_rows(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
+def check_old_rows(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
     """Raise ``InvalidVocabulary`` unless every tensor begins, bit for bit, with its old rows."""
     for name, old in before.items():
         new = after[name][: len(old)].contiguous()

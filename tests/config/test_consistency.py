@@ -30,6 +30,7 @@ LAYOUT = "{devices: 2, tensor_model_parallel_size: 2}"
             "leaves no token for a question",
         ),
         (f"dapt:\n  layout: {LAYOUT}\ntokenizer: {{multiple: 5}}\n", 2, "does not divide tokenizer.multiple, 5"),
+        (f"dapt:\n  layout: {LAYOUT}\nbase_extended: {{pad_to: 3}}\n", 2, "does not divide base_extended.pad_to, 3"),
         (
             f"base: {{architecture: {{num_query_groups: 1}}}}\nsft:\n  layout: {LAYOUT}\n",
             3,
