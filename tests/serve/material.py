@@ -164,13 +164,13 @@ def events(text: str) -> list[Any]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, model: ServedModel, **options: Any) -> Iterator[Running]:
+def running(folder: Path, model: ServedModel, python: str = sys.executable, **options: Any) -> Iterator[Running]:
     """Start a server, wait until it accepts connections, and kill it at the end if it still runs."""
     job = ServeJob(model=model, port=0, threads=1, **options)
     scratch, log = folder / "tmp", folder / "log"
     scratch.mkdir()
     with open(log, "wb") as errors:
-        process = start(job.model_dump_json(), TMPDIR=str(scratch), stdout=subprocess.PIPE, stderr=errors)
+        process = start(job.model_dump_json(), None, subprocess.PIPE, errors, python, TMPDIR=str(scratch))
     try:
         assert process.stdout is not None
         assert select.select([process.stdout], [], [], 120)[0], "the server does not start"
@@ -184,13 +184,20 @@ def running(folder: Path, model: ServedModel, **options: Any) -> Iterator[Runnin
             process.stdout.close()
 
 
-def start(job: str, stdin: Any = None, stdout: Any = None, stderr: Any = None, **variables: str) -> Any:
+def start(
+    job: str,
+    stdin: Any = None,
+    stdout: Any = None,
+    stderr: Any = None,
+    python: str = sys.executable,
+    **variables: str,
+) -> Any:
     """Start the program with a request, as the command line does."""
     with open(os.memfd_create("request"), "w+b", buffering=0) as file:
         file.write(job.encode())
         file.seek(0)
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "tapeout.serve"],
+            [python, "-P", "-m", "tapeout.serve"],
             env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: str(file.fileno()), **variables},
             pass_fds=[file.fileno()],
             stdin=stdin,

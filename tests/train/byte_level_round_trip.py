@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 LINES = ["always @(posedge clk) data <= address; é 漢", "\tWhich port is the output?\r\n\r\n  valid ready  12"]
@@ -17,11 +18,12 @@ TEXTS = [
     "a <|eot_id|> <s> b",
     "qzqz qz xj",
 ]
-PLANTED = "valid qzqz data qz ready qzqz; "
+PLANTED, PLANTED_COPIES = "valid qzqz data qz ready qzqz; ", 60
 
 
 def round_trip(folder: Path) -> dict[str, Any]:
     """Return what was measured; the models are in ``folder``."""
+    import lightning.pytorch as lightning
     import torch
     from megatron.core.num_microbatches_calculator import destroy_num_microbatches_calculator
 
@@ -32,6 +34,7 @@ def round_trip(folder: Path) -> dict[str, Any]:
     from tapeout.config.instructions import SPLITS, EncodeJob, Prompt
     from tapeout.config.sft import Sft
     from tapeout.data.encode.encoded_set import encode_set
+    from tapeout.data.shards.token_files import read_ids
     from tapeout.deploy.huggingface import export_model
     from tapeout.encoder.load import load_encoder
     from tapeout.encoder.load_vocabulary import load_vocabulary
@@ -41,10 +44,31 @@ def round_trip(folder: Path) -> dict[str, Any]:
     from tapeout.models.tokenizer_file import tokenizer_path
     from tapeout.nemo.checkpoint import load_model
     from tapeout.nemo.convert import import_checkpoint
+    from tapeout.nemo.forward import ForwardStep, LossReduction
     from tapeout.train.launch import single_rank
     from tapeout.train.methods import dapt, sft
     from tapeout.train.trainer import train
     from tests.byte_level_material import write_tokenizer
+    from tests.train.gradients import gradients_of
+
+    batches: list[list[int]] = []
+    gradients: list[dict[str, list[float]]] = []
+
+    class Watching(ForwardStep):
+        """Notes the tokens of every sequence."""
+
+        def __call__(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            batches.extend(batch["tokens"].tolist())
+            return super().__call__(model, batch)
+
+    class Gradients(lightning.Callback):  # type: ignore[misc]
+        """Notes the lengths of the gradients of the new rows, by the matrix, in the first step."""
+
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if not gradients:
+                found = gradients_of(trainer, folder / "imported")
+                names = ("model.embed_tokens.weight", "lm_head.weight")
+                gradients.append({name: found[name][-2:].norm(dim=1).tolist() for name in names})
 
     base = write_tokenizer(folder / "tokenizer", "llama3", lines=LINES, size=320)
     vocabulary = load_vocabulary(base)
@@ -60,13 +84,19 @@ def round_trip(folder: Path) -> dict[str, Any]:
 
     text = folder / "text" / "test.jsonl"
     text.parent.mkdir()
-    text.write_text(json.dumps({"text": PLANTED * 60}) + "\n")
+    text.write_text(json.dumps({"text": PLANTED * PLANTED_COPIES}) + "\n")
     rates = {"lr": 0.02, "warmup_steps": 1, "seq_length": 64, "global_batch_size": 2, "micro_batch_size": 2}
     pretraining = Dapt(max_steps=40, threads=1, **rates)
     destroy_num_microbatches_calculator()
     rank = single_rank(folder / "dapt work")
     data = dapt.data(pretraining, tokenizer, {"domain": text, "general": text}, rank.once)
-    train(folder / "imported", data, pretraining, dapt, folder / "dapt", rank)
+    watched = SimpleNamespace(
+        KIND=dapt.KIND,
+        files=dapt.files,
+        callbacks=lambda _: [Gradients()],
+        loss=lambda _: (Watching(), LossReduction()),
+    )
+    train(folder / "imported", data, pretraining, watched, folder / "dapt", rank)
     adapted, generated = load_model(folder / "dapt"), encoder.bos_ids + encoder.encode(PLANTED + "valid")
     with torch.no_grad():
         for _ in range(6):
@@ -110,9 +140,9 @@ def round_trip(folder: Path) -> dict[str, Any]:
         logits = [load_model(folder / name)(ids).logits for name in ("sft", "export")]
     return {
         "size": encoder.size,
-        "trained ids": sorted(
-            {token for index in range(len(data.train)) for token in data.train[index].tokens.tolist()}
-        ),
+        ".bin": [] if (stored := read_ids(folder / "dapt work/tokens/domain")) is None else stored.tolist(),
+        "batches": batches,
+        "gradients": gradients[0],
         "rows": rows,
         "generated": generated[-6:],
         "difference": float((logits[0] - logits[1]).abs().max()),

@@ -9,14 +9,18 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from tapeout.config.serving import ServedModel
 from tapeout.config.sft import Sft
 from tapeout.data.encode.prompt import TEMPLATE_FILE, prompt_text
 from tapeout.encoder.load import load_encoder
+from tapeout.graph.identity.environment import read_environment
 from tapeout.guard.inspection import inspect_model
 from tapeout.models.tokenizer_file import UnusableModel, tokenizer_path
 from tapeout.nemo.checkpoint import checkpoint_tensors, load_model
 from tests.nemo.process import run_program
 from tests.nemo.tiny_model import TEMPLATE, folder_content
+from tests.serve.material import running
+from tests.train.byte_level_round_trip import PLANTED, PLANTED_COPIES
 from tests.train.nemo_round_trip import CURVE
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -188,18 +192,32 @@ def test_the_export_counts_the_prompts_and_texts_with_equal_ids(folder: Path) ->
     assert generation == {"bos_token_id": 1, "do_sample": False, "eos_token_id": 2}
 
 
-def test_dapt_with_the_extended_tokenizer(results: dict[str, Any], folder: Path) -> None:
-    """Known answer of the row: a planted piece is trained, its row changes and a generation emits it.
+def test_an_added_piece_from_the_corpus_to_an_answer_of_the_server(
+    results: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    """Known answer of the row: a planted piece is read, batched and trained, and the exported model generates it.
 
-    An unused row only decays. The tokenizer is byte-level.
+    One step of the server's gives its whole text, for which the base tokenizer has no piece. A piece that no text has
+    is in no file, and its rows get no gradient but the output's, from the softmax. The tokenizer is byte-level.
     """
-    measured = results["byte_level"]
+    measured, export = results["byte_level"], folder / "byte_level/export"
     planted, unused = measured["size"] - 2, measured["size"] - 1
-    assert planted in measured["trained ids"] and unused not in measured["trained ids"]
-    assert planted in measured["generated"], "it was learnt"
+    assert measured[".bin"].count(planted) == PLANTED.count("qz") * PLANTED_COPIES and unused not in measured[".bin"]
+    assert max(batch.count(planted) for batch in measured["batches"]) > 10
+    assert not any(unused in batch for batch in measured["batches"])
+    embedding, output = (measured["gradients"][name] for name in ("model.embed_tokens.weight", "lm_head.weight"))
+    assert embedding[0] > 0.01 and embedding[1] == 0 and output[0] > 10 * output[1] > 0
     before, after = (torch.tensor(measured["rows"][name]) for name in ("imported", "dapt"))
     assert not torch.equal(before[0], after[0]) and torch.allclose(before[1], after[1], atol=0.02)
     assert float((before[0] - after[0]).norm()) > 3 * float((before[1] - after[1]).norm())
+    assert planted in measured["generated"], "it was learnt"
+    assert json.loads((export / "tokenizer.json").read_text())["model"]["vocab"]["qz"] == planted
+    python = str(read_environment("serve").python)
+    with running(tmp_path, ServedModel(name="export/hf", folder=str(export)), python, max_tokens=2) as server:
+        _, _, tokens = server.post("/tokenize", {"prompt": "valid qz"})
+        _, _, answer = server.post("/v1/completions", {"prompt": f"{PLANTED}valid ", "max_tokens": 1})
+    assert tokens["tokens"][-1] == planted
+    assert answer["choices"][0]["text"] == "qz" and answer["usage"]["completion_tokens"] == 1
 
 
 def test_an_export_with_a_byte_level_tokenizer(results: dict[str, Any], folder: Path) -> None:
