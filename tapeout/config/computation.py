@@ -11,7 +11,7 @@ class Computation(Section):
     """Threads, GPU and number format of a model that is evaluated; the last bits of its results depend on all three."""
 
     threads: int = Field(
-        2,
+        1,
         ge=1,
         description="Threads of PyTorch: another number adds floats in another order, so it is a parameter and not a "
         "resource.",

@@ -186,9 +186,11 @@ def score_choices(
     Of the examples, those nearest to the question are kept: as many as fit into the context with the longest choice. A
     question that does not fit without any is left out.
     """
-    from tapeout.evals.likelihood import Window, nats
+    from tapeout.evals.alternatives import Alternatives, nats_of_alternatives
+    from tapeout.evals.likelihood import Window
 
-    windows: list[Window] = []
+    groups: list[Alternatives] = []
+    total = 0
     planned: list[tuple[ChoiceQuestion, list[tuple[int, int, range]]]] = []
     progress.report(0, 2, now="prompts")
     for question in questions:
@@ -198,13 +200,12 @@ def score_choices(
             encoded = next(_fitting(model, question, examples, scoring), None)
             if encoded is None:
                 break
-            first = len(windows)
-            windows += [Window(first + index, ids, begin) for index, (ids, begin) in enumerate(encoded[1])]
-            attempts.append((seed, encoded[0], range(first, len(windows))))
+            groups.append(Alternatives([Window(total + i, ids, begin) for i, (ids, begin) in enumerate(encoded[1])]))
+            attempts.append((seed, encoded[0], range(total, total := total + len(encoded[1]))))
         else:
             planned.append((question, attempts))
     progress.report(1, 2, now="choices")
-    sums = nats(model.network, windows, len(windows), batch_tokens)
+    sums = nats_of_alternatives(model.network, groups, total, batch_tokens)
     return [
         ScoredQuestion(
             digest=question.digest,

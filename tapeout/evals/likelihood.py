@@ -63,15 +63,29 @@ def nats(network: "PreTrainedModel", windows: Sequence[Window], sequences: int, 
             ids[row, : len(window.ids)] = torch.tensor(window.ids)
             counted[row, window.first : len(window.ids)] = True
         hidden = network.model(input_ids=ids.to(device), use_cache=False).last_hidden_state
-        states = hidden[:, :-1][counted[:, 1:].to(device)]
-        targets = ids[counted].to(device)
         rows = torch.tensor([window.sequence for window in batch])[counted.nonzero()[:, 0]]
-        for start in range(0, len(targets), _HEAD_POSITIONS):
-            part = slice(start, start + _HEAD_POSITIONS)
-            losses = cross_entropy(network.lm_head(states[part]).float(), targets[part], reduction="none")
-            totals.index_add_(0, rows[part], losses.cpu().double())
+        add_losses(totals, network, hidden[:, :-1][counted[:, 1:].to(device)], ids[counted], rows)
     values: list[float] = totals.tolist()
     return values
+
+
+def add_losses(
+    totals: torch.Tensor, network: "PreTrainedModel", states: torch.Tensor, targets: torch.Tensor, rows: torch.Tensor
+) -> None:
+    """Add the negative log-likelihood of each target to the total of its row.
+
+    Args:
+        totals: sums in double precision, on the CPU.
+        network: the model, whose output layer is applied.
+        states: hidden states, shape (targets, width).
+        targets: tokens that follow these states.
+        rows: index in ``totals`` of each target.
+    """
+    targets = targets.to(network.device)
+    for start in range(0, len(targets), _HEAD_POSITIONS):
+        part = slice(start, start + _HEAD_POSITIONS)
+        losses = cross_entropy(network.lm_head(states[part]).float(), targets[part], reduction="none")
+        totals.index_add_(0, rows[part], losses.cpu().double())
 
 
 def _batches(windows: Sequence[Window], batch_tokens: int) -> Iterator[list[Window]]:

@@ -28,10 +28,23 @@ class ToyNetwork(torch.nn.Module):
             super().__init__()
             self.predict = predict
 
-        def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
-            """Return the logits as hidden states, which ``lm_head`` leaves as they are."""
-            rows = [torch.stack([self.predict(row, index) for index in range(len(row))]) for row in input_ids.tolist()]
+        def forward(
+            self, input_ids: torch.Tensor, attention_mask: Any = None, past_key_values: Any = None, **_: Any
+        ) -> Any:
+            """Return the logits as hidden states, which ``lm_head`` leaves as they are; a cache holds the tokens."""
+            new = input_ids.shape[1]
+            if past_key_values is not None:
+                states = input_ids[:, None, :, None]
+                input_ids = past_key_values.update(states, states, 0)[0][:, 0, :, 0]
+            mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+            rows = [self._logits(*row, new) for row in zip(input_ids, mask.bool(), strict=True)]
             return type("Output", (), {"last_hidden_state": torch.stack(rows)})
+
+        def _logits(self, ids: torch.Tensor, seen: torch.Tensor, new: int) -> torch.Tensor:
+            """Return the logits after each of the last ``new`` tokens; after masked ones, those of the first."""
+            row = ids[seen].tolist()
+            indices = [max(int(seen[: end + 1].sum()) - 1, 0) for end in range(len(ids) - new, len(ids))]
+            return torch.stack([self.predict(row, index) for index in indices])
 
 
 def bigrams(probabilities: torch.Tensor) -> ToyNetwork:
