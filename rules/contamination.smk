@@ -1,7 +1,7 @@
 rule contamination:
     input:
         action("contamination/{task}.json"),
-        data=lambda wildcards: [artifact(*file) for file in settings.evaluations[wildcards.task].files.values()],
+        data=lambda wildcards: [artifact(*file) for file in settings.evaluations[wildcards.task].searched.values()],
         training=lambda wildcards: [artifact(*file) for file in wiring.trained_text],
     output:
         sealed("contamination/{task}.json"),

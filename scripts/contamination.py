@@ -19,7 +19,7 @@ def main(job: ContaminationJob, data: list[Path], training: list[Path], output: 
     """
     task = load_task(job.task)
     options = task.options.model_validate(job.options)
-    texts = task.texts(dict(zip(task.files(options), data, strict=True)), options)
+    texts = task.texts(dict(zip(task.searched(options), data, strict=True)), options)
     write_json(output, search(unit_texts(data) if texts is None else texts, training, job, threads))
 
 

@@ -83,6 +83,11 @@ class TaskRun:
         return dict(_task(self.task).files(self.options))
 
     @property
+    def searched(self) -> dict[str, tuple[str, str]]:
+        """Artifact and path of each of these files whose texts are searched for in the training text."""
+        return dict(_task(self.task).searched(self.options))
+
+    @property
     def sources(self) -> list[str]:
         """Names of the sources that test data is read from, sorted."""
         folder = "sources/"

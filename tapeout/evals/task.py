@@ -92,6 +92,10 @@ class ReportedTask(ABC, Generic[OptionsT, ResultT]):
     def files(self, options: OptionsT) -> Mapping[str, tuple[str, str]]:
         """Return the test data: artifact and path inside it of each file, by a name of the task's choice."""
 
+    def searched(self, options: OptionsT) -> Mapping[str, tuple[str, str]]:
+        """Return those of ``files`` that ``texts`` reads; by default all."""
+        return self.files(options)
+
     def texts(self, files: Mapping[str, Path], options: OptionsT) -> Mapping[str, str] | None:
         """Return the text of each test unit by its digest, which the report searches for in the training text.
 

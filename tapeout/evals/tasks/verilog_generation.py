@@ -35,6 +35,10 @@ class VerilogGenerationTask(SampledTask[Options, Designs]):
         name = options.problems.removeprefix("problems/")
         return {"problems": (options.problems, "problems.jsonl"), "checked": (f"checked/{name}.json", "")}
 
+    def searched(self, options: Options) -> dict[str, tuple[str, str]]:
+        """Return the problems alone: another simulator changes no text."""
+        return {"problems": self.files(options)["problems"]}
+
     def judge(self, samples: Sequence[Sample], files: Mapping[str, Path], options: Options, threads: int) -> Designs:
         """Judge saved answers."""
         checked = read_checked(files["checked"])
