@@ -9,16 +9,10 @@ from tapeout.graph.named_runs import read_run
 from tapeout.graph.plan.decide import decide, in_order
 from tapeout.graph.workspace import State, Workspace
 from tapeout.provenance.errors import ExportRefused
-from tapeout.provenance.refuted import refutation
+from tapeout.provenance.refuted import REFUTED, refutation
 
 MAX_SHOWN = 8
 """Artifacts that a message names."""
-
-
-REFUTED = (
-    "See whether it is: tapeout rebuild {name} --check. Then correct its code, which makes another action, and run "
-    "again; or state which level is enough, such as for training on GPUs: tapeout rebuild {name} --check --level values"
-)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tapeout.graph.files import link_or_copy, read_json, temporary_path, write_a
 from tapeout.graph.identity.digest import canonical
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.workspace import Workspace
+from tapeout.provenance.refuted import REFUTED, refutation
 from tapeout.provenance.secrets import check_file, private
 
 HUB = "https://huggingface.co"
@@ -107,7 +108,7 @@ def published_manifest(workspace: Workspace, artifact: str) -> Manifest:
     """Return the manifest of an artifact that can be published.
 
     Raises:
-        InvalidPublication: it was not built, or is no folder.
+        InvalidPublication: it was not built, is no folder, or is known to be not reproducible.
     """
     manifest = workspace.manifest(artifact)
     if manifest is None:
@@ -116,6 +117,8 @@ def published_manifest(workspace: Workspace, artifact: str) -> Manifest:
         raise InvalidPublication(
             f"{artifact} is a single file, not a folder with a model card.", "Publish a folder such as export/hf."
         )
+    if cause := refutation(workspace, manifest):
+        raise InvalidPublication(cause, REFUTED.format(name=artifact))
     return manifest
 
 

@@ -7,6 +7,11 @@ from tapeout.graph.store.trust import sha256
 from tapeout.graph.workspace import Workspace
 
 RANK = list(Level)
+REFUTED = (
+    "See whether it is: tapeout rebuild {name} --check. Then correct its code, which makes another action, and run "
+    "again; or state which level is enough, such as for training on GPUs: tapeout rebuild {name} --check --level values"
+)
+"""Fix of an error about a refuted artifact."""
 
 
 def refutation(workspace: Workspace, manifest: Manifest, journal: bool = True) -> str:

@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.store.second_builds import SecondBuild, note
 from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 from tapeout.provenance.publication import (
     Destination,
     InvalidPublication,
     licence_of,
+    published_manifest,
     read_record,
     record_path,
     write_record,
 )
+from tests.graph.folders import folder, make
 
 
 @pytest.mark.parametrize("name", ["lab/model", "Lab-1/a.b_c-2", "x/7b"])
@@ -83,3 +86,12 @@ def test_a_record_is_of_one_artifact_branch_and_hub(tmp_path: Path) -> None:
     ):
         assert read_record(workspace, "export/hf", other) is None
     assert read_record(workspace, "lora/adapter", to) is None
+
+
+def test_an_artifact_that_a_second_build_has_refuted_is_not_published(tmp_path: Path) -> None:
+    here = folder(tmp_path, tmp_path / "store")
+    made = make(here, "made", {"README.md": "text"})
+    assert published_manifest(here, "made") == made
+    note(here.work, SecondBuild(made.action, made.digest(), "a" * 64))
+    with pytest.raises(InvalidPublication, match="made is not reproducible"):
+        published_manifest(here, "made")
