@@ -24,6 +24,7 @@ import typer.core
 from tapeout.cli import (
     batch,
     chat,
+    compare,
     cost,
     diff,
     export,
@@ -73,7 +74,17 @@ class Commands(typer.core.TyperGroup):
 
 app = typer.Typer(cls=Commands, help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 for command in (
-    *(status.status, top.top, why.why, cost.cost, diff.diff, inspect.inspect, verify.verify, rebuild.rebuild),
+    *(
+        status.status,
+        top.top,
+        why.why,
+        cost.cost,
+        diff.diff,
+        compare.compare,
+        inspect.inspect,
+        verify.verify,
+        rebuild.rebuild,
+    ),
     *(
         chat.chat,
         serve.serve,

@@ -89,6 +89,18 @@ def lineage(store: Store, manifest: Manifest) -> ResultSet:
     return results
 
 
+def upstream(results: ResultSet, name: str) -> set[str]:
+    """Return the names of the artifacts that one was made from, itself included, as far as the set has them."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in results and current not in found:
+            found.add(current)
+            waiting += [artifact for artifact, _, _ in _inputs(results[current])]
+    return found
+
+
 def _result(store: Store, manifest: Manifest) -> Result:
     entry = store.read_entry(manifest.action) if manifest.action else None
     return Result(manifest, entry["action"] if entry is not None else None)

@@ -103,6 +103,10 @@ class ReportedTask(ABC, Generic[OptionsT, ResultT]):
         """
         return None
 
+    def asked(self, result: ResultT) -> Mapping[str, str]:
+        """Return what each test unit asks by its digest, for readers of single answers; by default nothing."""
+        return {}
+
     def tokens(self, options: OptionsT, context: int) -> float:
         """Return how many tokens pass through a model, at most; plans estimate the running time from it."""
         return 0.0

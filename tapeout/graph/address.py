@@ -183,7 +183,12 @@ def locate(workspace: Workspace, text: str, rules: Mapping[str, Iterable[str]] |
         fix = "Run: tapeout verify --repair"
         if manifest is None:
             raise UnknownName(f"Artifact {artifact} has not been built.", f"Run: snakemake {address.text}")
-    if manifest is None or not manifest.matches(root):
+    if manifest is None:
+        raise UnknownName(
+            f"The store {store.root} does not have {text}.",
+            "Name the store that the run was made with: TAPEOUT_STORE=/path/of/it",
+        )
+    if not manifest.matches(root):
         raise UnknownName(f"Artifact {text} does not match its manifest.", fix)
     return LocatedArtifact(text, manifest, root, store)
 

@@ -81,6 +81,8 @@ FINISHED = (
     Row("tapeout runs save before"),
     Row("tapeout runs save NAME", "tapeout runs save again"),
     Row("tapeout diff @before results"),
+    Row("tapeout compare @before results"),
+    Row("tapeout compare @before results --output comparison"),
     Row("openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out public.pem"),
     Row("tapeout export out --format slsa --key key.pem"),
     Row("sha256sum --check SHA256SUMS", "cd out && sha256sum --check --quiet SHA256SUMS"),

@@ -84,6 +84,10 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
             answers=answer_questions(model, fitting, options),
         )
 
+    def asked(self, result: InstructionAnswers) -> dict[str, str]:
+        """Return the prompts."""
+        return {answer.digest: answer.prompt for answer in result.answers}
+
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of questions and answers: each is scored once and generated once."""
         return options.max_rows * (2.0 * context + options.max_new_tokens)

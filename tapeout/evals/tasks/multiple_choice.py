@@ -118,6 +118,10 @@ class MultipleChoiceTask(Task[Options, MultipleChoice]):
         questions = read_choice_questions(paths) if paths else []
         return {question.digest: "\n".join([question.question, *question.choices]) for question in questions}
 
+    def asked(self, result: MultipleChoice) -> dict[str, str]:
+        """Return the questions."""
+        return {one.digest: one.question.question for one in result.questions}
+
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of the prompts, once for each choice; the number of questions is that of the own file."""
         prompt = min(context, TOKENS_PER_EXAMPLE * (options.shots + 1))

@@ -48,6 +48,10 @@ class VerilogGenerationTask(SampledTask[Options, Designs]):
         """Return description and golden solution of each problem."""
         return {problem.digest: f"{problem.prompt}\n{problem.golden}" for problem in read_lines(files["problems"])}
 
+    def asked(self, result: Designs) -> dict[str, str]:
+        """Return the title of each problem."""
+        return {design.digest: design.title for design in result.designs}
+
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of prompts and answers of a typical set."""
         return TYPICAL_PROBLEMS * (1 + options.samples) * (context / 2 + min(options.max_new_tokens, context / 2))

@@ -62,7 +62,7 @@ def compare(
             comparisons[name] = _comparison(
                 replace(measure, name=name, label=stratum, change=None), part, settings, steps
             )
-    return _corrected(comparisons, settings.confidence)
+    return corrected(comparisons, settings.confidence)
 
 
 def paired(by_model: Mapping[str, Sequence[Unit]], kind: str) -> dict[str, list[Unit]]:
@@ -141,21 +141,21 @@ def _test(
     return "permutation", permutation(before, after, settings.permutations, settings.seed, name)
 
 
-def _corrected(comparisons: Mapping[str, Comparison], confidence: float) -> dict[str, Comparison]:
-    """Return comparisons with corrected p-values, by which a change is clear or not.
+def corrected(comparisons: Mapping[str, Comparison], confidence: float) -> dict[str, Comparison]:
+    """Return comparisons with p-values that are corrected together, by which a change is clear or not.
 
     The measures of the table of changes are one family. Each other one, whose changes no table states, is a family of
     its own.
     """
     table = [name for name, comparison in comparisons.items() if comparison.measure.change is not None]
     families = [table, *([name] for name in comparisons if name not in table)]
-    corrected: dict[tuple[str, Step], float] = {}
+    levels: dict[tuple[str, Step], float] = {}
     for family in families:
         tests = {(name, step): change.p for name in family for step, change in comparisons[name].changes.items()}
-        corrected |= dict(zip(tests, holm(list(tests.values())), strict=True))
+        levels |= dict(zip(tests, holm(list(tests.values())), strict=True))
 
     def with_tests(name: str, changes: Mapping[Step, Difference]) -> dict[Step, Difference]:
-        found = {step: corrected[name, step] for step in changes}
+        found = {step: levels[name, step] for step in changes}
         return {
             step: replace(change, corrected=found[step], clear=found[step] <= 1 - confidence + ROUNDING)
             for step, change in changes.items()

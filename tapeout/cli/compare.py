@@ -1,0 +1,220 @@
+"""``tapeout compare``: differences between evaluation reports, whether they are clear, and what caused them."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from tapeout.cli import output
+from tapeout.cli.options import AsJson, InvalidUse, addresses, caller_path
+from tapeout.compare import result_sets
+from tapeout.compare.artifacts import compare as compare_files
+from tapeout.compare.result_sets import ArtifactDifference, ResultSet
+from tapeout.compare.rows import RowChange, RowsDetail
+from tapeout.config.comparison import Bounds
+from tapeout.graph.address import RESULTS, LocatedArtifact, locate
+from tapeout.graph.errors import UnknownName
+from tapeout.graph.files import write_atomically
+from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.plan.explain import Change
+from tapeout.graph.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tapeout.report.comparison.document import Origin, ReportComparison
+    from tapeout.report.comparison.sides import Side
+
+REPORT = "eval_report"
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def compare(
+    reports: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BEFORE AFTER...", help="@RUN, or results for the current run.", autocompletion=addresses
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="DIR",
+            parser=caller_path,
+            help="Also write comparison.html, .json and .md (for a pull request) here.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the evaluation report of a run with those of others.
+
+    Shows which numbers of the shipped model moved, and whether clearly: both are scored on the same test data, and
+    p-values are corrected for all numbers. Names the artifacts and rows in which the differences originate, the tasks
+    that they reach, and the answers that are right in one report only.
+    """
+    if len(reports) < 2:
+        raise InvalidUse("One report was named.", "Name two or more, such as: tapeout compare @before results")
+    workspace = Workspace.here()
+    first, *others = [_loaded(workspace, name) for name in reports]
+    comparisons = [_compared(workspace, first, other) for other in others]
+    from tapeout.report.comparison import document  # imports numpy, which is slow for all other commands
+
+    value = document.as_json(comparisons)
+    files = {}
+    if folder is not None:
+        files = {
+            "comparison.html": document.page(comparisons).encode(),
+            "comparison.json": orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n",
+            "comparison.md": document.markdown(comparisons).encode(),
+        }
+        for name, content in files.items():
+            write_atomically(folder / name, content)
+    written = [f"Written: {', '.join(str(folder / name) for name in files)}"] if folder is not None else []
+    output.show(value, as_json, *(part for one in comparisons for part in _parts(one)), *written)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A report with everything upstream of it."""
+
+    side: "Side"
+    upstream: ResultSet
+
+
+def _loaded(workspace: Workspace, name: str) -> _Loaded:
+    """Find a report and its results.
+
+    Raises:
+        InvalidUse: the name is not that of a run.
+        UnknownName: the run has no report, or the store does not have all of its results any more.
+    """
+    from tapeout.report.comparison.sides import Side, evaluations_of, read_job
+
+    if name != RESULTS and not name.startswith("@"):
+        raise InvalidUse(f"{name} is not a run.", "Name @RUN (tapeout runs list shows them), or results.")
+    manifest = locate(workspace, REPORT + ("" if name == RESULTS else name)).manifest
+    upstream = result_sets.lineage(workspace.store, manifest)
+    action = upstream[REPORT].action
+    if action is None:
+        raise _lost(name, REPORT)
+    job = read_job(name, action["params"])
+    files = {}
+    for key, artifact in evaluations_of(job).items():
+        if artifact not in upstream:
+            raise _lost(name, artifact)
+        files[key] = workspace.store.object_path(upstream[artifact].manifest.entries[0])
+    return _Loaded(Side(name, job, files), upstream)
+
+
+def _lost(name: str, artifact: str) -> UnknownName:
+    return UnknownName(f"The store does not have {artifact} of {name} any more.", "Build it again, and compare then.")
+
+
+def _compared(workspace: Workspace, before: _Loaded, after: _Loaded) -> "ReportComparison":
+    from tapeout.report.comparison.document import ReportComparison
+    from tapeout.report.comparison.scores import compare_models
+
+    differing = result_sets.differences(workspace.store, before.upstream, after.upstream)
+    origins = [one for one in differing if one.changed_itself and one.artifact != REPORT]
+    with tempfile.TemporaryDirectory() as scratch:
+        return ReportComparison(
+            before=before.side.name,
+            after=after.side.name,
+            confidence=after.side.job.confidence,
+            origins=[_origin(workspace, one, before, after, differing, Path(scratch)) for one in origins],
+            models=compare_models(before.side, after.side),
+        )
+
+
+def _origin(
+    workspace: Workspace,
+    origin: ArtifactDifference,
+    before: _Loaded,
+    after: _Loaded,
+    differing: list[ArtifactDifference],
+    scratch: Path,
+) -> "Origin":
+    from tapeout.report.comparison.document import Origin
+
+    old, new = (_located(workspace, loaded.upstream[origin.artifact].manifest) for loaded in (before, after))
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    files = compare_files(old, new, Bounds(), folder, limit=None).files
+    rows = [
+        text
+        for file in files
+        if isinstance(file.detail, RowsDetail)
+        for row in file.detail.rows
+        for text in _row(f"{file.path}, " if file.path else "", row)
+    ]
+    changed = {one.artifact for one in differing if one.state == "changed"}
+    tasks = [
+        task
+        for (model, task) in after.side.evaluations
+        if model == after.side.shipped
+        and (name := f"evaluation/{model}/{task}.json") in changed
+        and origin.artifact in result_sets.upstream(after.upstream, name)
+    ]
+    return Origin(origin.artifact, [_change(one) for one in origin.own_changes], rows, tasks)
+
+
+def _located(workspace: Workspace, manifest: Manifest) -> LocatedArtifact:
+    return LocatedArtifact(manifest.artifact, manifest, None, workspace.store)
+
+
+def _change(change: Change) -> str:
+    if change.kind == "code":
+        return f"code of {change.name}"
+    return f"{change.kind} {change.name}: {_value(change.old)} → {_value(change.new)}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    text = _text(value)
+    return f"{text[:16]}…" if DIGEST.fullmatch(text) else text
+
+
+def _row(file: str, row: RowChange) -> Iterator[str]:
+    if row.state == "added":
+        yield f"{file}row {row.new} added: {_text(row.row)}"
+    elif row.state == "removed":
+        yield f"{file}row {row.old} removed: {_text(row.row)}"
+    else:
+        for field in row.fields:
+            yield f"{file}row {row.new}, {field.name}: {_text(field.old)} → {_text(field.new)}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _parts(one: "ReportComparison") -> Iterator[Any]:
+    from tapeout.report.comparison.document import SHOWN, rows_of
+
+    yield f"{one.before} → {one.after}: {one.headline}"
+    yield ""
+    for origin in one.origins:
+        yield f"The change originates in {origin.artifact}; it reaches {', '.join(origin.tasks) or 'no result'}."
+        texts = [*origin.changes, *origin.rows]
+        yield from (f"  {text}" for text in texts[:SHOWN])
+        if len(texts) > SHOWN:
+            yield f"  … and {len(texts) - SHOWN} more; --json has all."
+    for models in one.models:
+        yield ""
+        if models.is_same and not models.is_shipped:
+            yield f"{models.title}: all {len(models.lines)} numbers are the same."
+        else:
+            rows = [
+                [row["measure"], row["before"], row["after"], row["change"], row["p"], row["verdict"]]
+                for row in rows_of(models)
+            ]
+            yield output.table([models.title, f">{one.before}", f">{one.after}", ">change", ">p", "verdict"], rows)
+        better = sum(answer.is_better for answer in models.answers)
+        if models.answers:
+            yield f"{better} answers became right, {len(models.answers) - better} wrong."
+        for task, reason in models.left_out.items():
+            yield f"Not compared: {task}, because {reason}."

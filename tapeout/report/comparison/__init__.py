@@ -1,0 +1,1 @@
+"""Comparison of evaluation reports with one another."""

@@ -1,0 +1,150 @@
+"""Scores of two evaluation reports on the same test data: what moved, whether clearly, and which answers changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tapeout.evals.section import Comparison, Measure, Unit
+from tapeout.evals.task import UnusableResult, load_task, read_result
+from tapeout.report.comparison.sides import Side
+from tapeout.report.evaluation.changes import Change, change_table
+from tapeout.report.evaluation.comparisons import compare, corrected
+from tapeout.report.evaluation.paired_tests import are_flags
+
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True)
+class ChangedAnswer:
+    """A test unit that only one of two models has right.
+
+    Attributes:
+        measure: label of the measure that says so.
+        digest: identifies the unit.
+        group: its category, empty if it has none.
+        asked: what was asked, empty if the task does not tell.
+        is_better: True if the model of the second report has it right.
+    """
+
+    measure: str
+    digest: str
+    group: str
+    asked: str
+    is_better: bool
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """A model of one report compared with a model of another.
+
+    Attributes:
+        before, after: names of the models in their reports.
+        is_shipped: True for the models that the reports judge.
+        comparisons: values and paired changes by name of the measure; the two models are ``before`` and ``after``.
+        lines: the changes of measures whose change is stated, in words; their p-values are corrected together.
+        answers: answers that are right in one report only.
+        left_out: why tasks are not compared, by name.
+    """
+
+    before: str
+    after: str
+    is_shipped: bool
+    comparisons: Mapping[str, Comparison]
+    lines: Sequence[Change]
+    answers: Sequence[ChangedAnswer]
+    left_out: Mapping[str, str]
+
+    @property
+    def is_same(self) -> bool:
+        """True if no value of a stated measure differs."""
+        stated = [one for one in self.comparisons.values() if one.measure.change is not None]
+        return all(change.value == 0 for one in stated for change in one.changes.values())
+
+    @property
+    def title(self) -> str:
+        """The model, or both if their names differ."""
+        return self.after if self.before == self.after else f"{self.before} → {self.after}"
+
+    @property
+    def moved(self) -> list[Change]:
+        """Changes that are clear."""
+        return [line for line in self.lines if line.outcome in ("good", "bad")]
+
+
+def compare_models(before: Side, after: Side) -> list[ModelComparison]:
+    """Compare the shipped models of two reports, then all others that have the same name in both.
+
+    Raises:
+        UnusableResult: a result is missing or was written by another version.
+    """
+    pairs = [] if before.shipped is None or after.shipped is None else [(before.shipped, after.shipped)]
+    named = dict(before.job.models)
+    shipped = len(pairs)
+    pairs += [(name, name) for name, _ in after.job.models if name in named and (name, name) not in pairs]
+    return [_compared(before, after, models, index < shipped) for index, models in enumerate(pairs)]
+
+
+def _compared(before: Side, after: Side, models: tuple[str, str], is_shipped: bool) -> ModelComparison:
+    comparisons: dict[str, Comparison] = {}
+    answers: list[ChangedAnswer] = []
+    left_out: dict[str, str] = {}
+    for name in {**before.tasks, **after.tasks}:
+        if reason := _incomparable(before, after, name):
+            left_out[name] = reason
+            continue
+        module, given = after.tasks[name]
+        task = load_task(module)
+        options = task.options.model_validate(given)
+        sides = {BEFORE: (before, models[0]), AFTER: (after, models[1])}
+        results = {
+            key: read_result(side.evaluations[model, name], task.result)[1] for key, (side, model) in sides.items()
+        }
+        units = {key: task.measure(result, options) for key, result in results.items()}
+        try:
+            comparisons |= compare(units, after.job)
+        except UnusableResult as error:
+            left_out[name] = error.cause
+            continue
+        answers += _changed_answers(units[BEFORE], units[AFTER], task.asked(results[AFTER]))
+    comparisons = corrected(comparisons, after.job.confidence)
+    return ModelComparison(
+        before=models[0],
+        after=models[1],
+        is_shipped=is_shipped,
+        comparisons=comparisons,
+        lines=change_table("", comparisons).lines,
+        answers=answers,
+        left_out=left_out,
+    )
+
+
+def _incomparable(before: Side, after: Side, task: str) -> str:
+    """Return why the scores of a task cannot be compared, or nothing."""
+    for side in (before, after):
+        if task not in side.tasks:
+            return f"{side.name} does not have it"
+    (old_module, old), (new_module, new) = before.tasks[task], after.tasks[task]
+    if old_module != new_module:
+        return f"it is {old_module} in {before.name} and {new_module} in {after.name}"
+    differing = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
+    return f"its options differ: {', '.join(differing)}" if differing else ""
+
+
+def _changed_answers(
+    before: Sequence[tuple[Measure, Sequence[Unit]]],
+    after: Sequence[tuple[Measure, Sequence[Unit]]],
+    asked: Mapping[str, str],
+) -> list[ChangedAnswer]:
+    """Return the units that are right in one result only, of fractions of right rows whose change is stated."""
+    found = []
+    earlier: dict[str, Any] = {measure.name: units for measure, units in before}
+    for measure, units in after:
+        old = {unit.digest: unit for unit in earlier.get(measure.name, ())}
+        if measure.change is None or measure.interval != "wilson" or not are_flags([*old.values(), *units]):
+            continue
+        for unit in sorted(units, key=lambda unit: unit.digest):
+            if unit.digest in old and old[unit.digest].numerator != unit.numerator:
+                better = (unit.numerator > old[unit.digest].numerator) != measure.lower_is_better
+                text = asked.get(unit.digest, "")
+                found.append(ChangedAnswer(measure.label, unit.digest, unit.stratum, text, better))
+    return found

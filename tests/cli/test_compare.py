@@ -1,0 +1,107 @@
+"""``tapeout compare`` on two runs that differ in one row: the row is named, and the number that it moved."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapeout.cli.main import main
+from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.named_runs import save
+from tapeout.graph.workspace import State, Workspace
+from tests.graph.folders import folder
+from tests.report.comparison.test_comparison import JOB, TASK, answers
+
+FACTS = {"context": 256, "vocabulary": 32_768, "parameters": 9_000_000}
+
+
+def build(here: Workspace, name: str, files: dict[str, str], params: dict[str, Any], *inputs: str) -> None:
+    """Seal an artifact as the runner does."""
+    references = {f"input_{number}": Reference(needed) for number, needed in enumerate(inputs)}
+    recipe = Recipe(name, "rule", "script.py", {"script.py": "0" * 64}, "e", "1" * 64, params, references)
+    action = recipe.action(lambda needed: here.manifest(needed) or pytest.fail(needed))
+    output = here.work / action.digest
+    for path, content in files.items():
+        file = output / path if path else output
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    with here.store.in_use():
+        manifest = Manifest.of(output, name, action.digest)
+        here.store.seal(action, manifest, output)
+        here.publish(manifest)
+    here.mark(name, State.CURRENT, action)
+
+
+def build_all(here: Workspace, response: str, right: range) -> None:
+    rows = [{"instruction": f"question {index}", "response": "same"} for index in range(9)]
+    rows[2]["response"] = response
+    build(
+        here,
+        "sources/questions",
+        {"questions.jsonl": "".join(json.dumps(row) + "\n" for row in rows)},
+        {"at": response},
+    )
+    results = []
+    for model, exact in (("base", range(0)), ("sft", right)):
+        content = json.dumps({"model": FACTS, "result": answers(exact)})
+        results.append(f"evaluation/{model}/{TASK}.json")
+        build(here, results[-1], {"": content}, {}, *(["sources/questions"] if model == "sft" else []))
+    build(here, "eval_report", {"report.json": "{}"}, JOB, *results)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAPEOUT_STORE", raising=False)
+    here = folder(tmp_path, tmp_path / "store")
+    build_all(here, "four", range(4))
+    save(here, "before", pinned=False)
+    return here
+
+
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["tapeout", "compare", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out + captured.err
+
+
+def test_one_changed_row(here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    build_all(here, "five", range(16))
+    code, out = call(monkeypatch, capsys, "@before", "results", "--output", "comparison", "--json")
+    assert code == 0
+    [one] = json.loads(out)["comparisons"]
+    assert one["headline"].startswith("2 of 3 headline numbers moved significantly")
+    assert one["origins"] == [
+        {
+            "artifact": "sources/questions",
+            "changes": ["parameter at: four → five"],
+            "rows": ["questions.jsonl, row 3, response: four → five"],
+            "tasks": [TASK],
+        }
+    ]
+    written = {path.name: path.read_text() for path in Path("comparison").iterdir()}
+    assert written.keys() == {"comparison.html", "comparison.json", "comparison.md"}
+    assert json.loads(written["comparison.json"])["comparisons"] == [one]
+    assert all("row 3, response: four → five" in text for text in written.values())
+
+    code, out = call(monkeypatch, capsys, "results", "@before")
+    assert code == 0 and "questions.jsonl, row 3, response: five → four" in out and "12 wrong" in out
+
+
+def test_the_same_report_and_names_that_are_no_report(
+    here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = call(monkeypatch, capsys, "@before", "results")
+    assert code == 0 and "All 3 headline numbers are the same." in out and "base: all 3 numbers are the same." in out
+    for arguments, said in (
+        (["results"], "One report was named"),
+        (["results", "sft/model"], "sft/model is not a run"),
+        (["results", "@other"], "other"),
+    ):
+        code, out = call(monkeypatch, capsys, *arguments)
+        assert code == 3 and said in out

@@ -1,0 +1,148 @@
+"""Comparison of reports whose results are known: what moved, with which p-value, and what cannot be compared."""
+
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapeout.config.report import EvalReportJob
+from tapeout.evals.task import UnusableResult
+from tapeout.report.comparison.document import Origin, ReportComparison, as_json, cell, markdown, page
+from tapeout.report.comparison.scores import AFTER, BEFORE, compare_models
+from tapeout.report.comparison.sides import Side, read_job
+
+ROWS = 40
+TASK = "instruction_answers/rtl"
+JOB = {
+    **{"resamples": 200, "permutations": 1_000, "models": [("base", "base"), ("sft", "sft/model")]},
+    **{
+        "adaptation": {"base": "base", "tuned": "sft"},
+        "exported": "sft/model",
+        "tasks": [(TASK, "instruction_answers", {"data": "instructions/rtl"})],
+    },
+    **{"not_evaluated": [], "not_searched": [], "trained_on": ["ibex"], "held_out": ["serv"], "general": []},
+}
+Make = Callable[..., Side]
+
+
+def answers(right: Collection[int], rows: range = range(ROWS)) -> dict[str, Any]:
+    """Return a result of instruction_answers with exact answers to some rows, and equal losses."""
+    scores, found = [], []
+    for index in rows:
+        row = {"digest": f"{index:02}" * 32, "category": "width"}
+        exact = index in right
+        share = 1.0 if exact else 0.0
+        scores.append({**row, "tokens": 10, "bytes": 30, "nats": 20.0})
+        found.append(
+            {
+                **{**row, "source": "serv", "licence": "ISC", "prompt": f"How | wide is <a{index}>?", "expected": "4"},
+                **{"accepted": ["4"], "generated": "4" if exact else "5", "exact": exact, "token_f1": share},
+                **{"squad_exact": exact, "squad_f1": share, "rouge_l": share, "tokens": 2},
+                **{"finished": True, "well_formed": True},
+            }
+        )
+    result = {"template": "", "rows_in_test": ROWS, "left_out": 0, "expected_over_limit": 0, "turn_scores": []}
+    return {**result, "answer_scores": scores, "answers": found}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def make(name: str, right: Collection[int] = (), rows: range = range(ROWS), **job: Any) -> Side:
+        files = {}
+        for model in ("base", "sft"):
+            files[model, TASK] = tmp_path / f"{name}-{model}.json"
+            result = answers(right if model == "sft" else (), rows)
+            facts = {"context": 256, "vocabulary": 32_768, "parameters": 9_000_000}
+            files[model, TASK].write_text(json.dumps({"model": facts, "result": result}))
+        return Side(name, EvalReportJob.model_validate({**JOB, **job}), files)
+
+    return make
+
+
+def compared(before: Side, after: Side, *origins: Origin) -> ReportComparison:
+    return ReportComparison(before.name, after.name, 0.95, origins, compare_models(before, after))
+
+
+def test_equal_reports(make: Make) -> None:
+    one = compared(make("@a", range(9)), make("@b", range(9)))
+    assert one.headline == "All 3 headline numbers are the same."
+    assert [(models.title, models.is_same, models.answers) for models in one.models] == [
+        ("sft", True, []),
+        ("base", True, []),
+    ]
+    assert "The reports have the same inputs." in markdown([one])
+
+
+def test_twelve_more_right_answers_are_clear_and_two_are_not(make: Make) -> None:
+    """McNemar's p of 12 to 0 is 2 / 2 ** 12; Holm multiplies the smallest of three by 3. That of 2 to 0 is 1 / 2."""
+    before = make("@a", range(4))
+    one = compared(before, make("@b", range(16)))
+    shipped = one.shipped
+    assert shipped is not None and shipped.title == "sft"
+    change = shipped.comparisons["rtl.exact_match"].changes[BEFORE, AFTER]
+    assert change.p == pytest.approx(2 / 2**12) and change.value == pytest.approx(0.3)
+    assert [line.verdict for line in shipped.lines if line.measure == "rtl: exact match"] == ["better"]
+    assert one.headline.startswith("2 of 3 headline numbers moved significantly: ")
+    assert [answer.asked for answer in shipped.answers] == [f"How | wide is <a{index}>?" for index in range(4, 16)]
+    assert all(answer.is_better for answer in shipped.answers)
+
+    few = compared(before, make("@c", range(2)))
+    assert few.headline == "No headline number moved significantly, of 3 compared."
+    assert few.shipped is not None and [answer.is_better for answer in few.shipped.answers] == [False, False]
+    assert few.shipped.comparisons["rtl.exact_match"].changes[BEFORE, AFTER].p == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (
+            {"tasks": [(TASK, "instruction_answers", {"data": "instructions/rtl", "max_rows": 9})]},
+            "its options differ: max_rows",
+        ),
+        ({"tasks": [(TASK, "multiple_choice", {})]}, "it is instruction_answers in @a and multiple_choice in @b"),
+        ({"tasks": []}, "@b does not have it"),
+    ],
+)
+def test_what_is_not_the_same_test_is_not_compared(make: Make, job: dict[str, Any], reason: str) -> None:
+    one = compared(make("@a"), make("@b", **job))
+    assert [dict(models.left_out) for models in one.models] == [{TASK: reason}] * 2
+    assert one.headline == "No headline number can be compared."
+    assert reason in markdown([one]).replace("\\", "") and reason in page([one])
+
+
+def test_only_common_rows_count_and_none_is_named(make: Make) -> None:
+    half = compared(make("@a", range(4)), make("@b", range(16), rows=range(10, 60)))
+    assert half.shipped is not None and half.shipped.comparisons["rtl.exact_match"].units == 30
+    none = compared(make("@a"), make("@b", rows=range(50, 60)))
+    assert none.shipped is not None and "have no rows in common" in none.shipped.left_out[TASK]
+
+
+def test_other_names_of_the_shipped_model(make: Make) -> None:
+    adaptation = {"base": "base", "pretrained": "base"}
+    one = compared(make("@a", range(12)), make("@b", adaptation=adaptation, exported="base"))
+    assert [(models.title, models.is_shipped) for models in one.models] == [
+        ("sft → base", True),
+        ("base", False),
+        ("sft", False),
+    ]
+
+
+def test_all_forms_say_the_same_and_no_text_of_data_is_markup(make: Make) -> None:
+    origin = Origin("sources/questions", ["parameter lr: 1 → 2"], ["row 3, response: <b>|a → c"], [TASK])
+    one = compared(make("@a", range(4)), make("@b", range(16)), origin)
+    text, html, value = markdown([one]), page([one]), as_json([one])
+    assert value["comparisons"][0]["headline"] == one.headline
+    assert value["comparisons"][0]["origins"][0]["rows"] == ["row 3, response: <b>|a → c"]
+    measures = value["comparisons"][0]["models"][0]["measures"]
+    assert [measures["rtl.exact_match"][side]["value"] for side in (BEFORE, AFTER)] == [0.1, 0.4]
+    assert f"  - row 3, response: {cell('<b>|a')} → c" in text and "\\<b\\>\\|a" in text
+    assert "&lt;b&gt;|a" in html and "&lt;a4&gt;" in html and "http" not in html.replace("http://www.w3.org", "")
+    assert all("10.0 %" in form.replace("\N{NARROW NO-BREAK SPACE}", " ") for form in (text, html))
+    assert as_json([one]) == as_json([compared(make("@a", range(4)), make("@b", range(16)), origin)])
+
+
+def test_a_report_of_another_version_is_named() -> None:
+    with pytest.raises(UnusableResult, match="The report of @a was made by another version"):
+        read_job("@a", {**JOB, "tolerance": 1})
