@@ -10,6 +10,7 @@ rule tokenizer:
         sealed("tokenizer"),
     params:
         **parameters(settings.tokenizer),
+        plugins=[settings.tokenizer.method_module],
     resources:
         **site.cpu,
     threads: 2

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from tapeout.config.tokenizer import Tokenizer
-from tapeout.data.io.jsonl import read_texts, read_texts_by_source, write_json
+from tapeout.data.io.jsonl import read_texts, read_texts_by_source, write_json, write_jsonl
+from tapeout.encoder.fast_tokenizer import FILE, fast_tokenizer
 from tapeout.program import step
-from tapeout.tokenizer.checks import check
+from tapeout.tokenizer.checks import added_rows, check
 from tapeout.tokenizer.extension import extend_vocabulary
 from tapeout.tokenizer.source import vocabulary_in_source
 
@@ -21,7 +22,9 @@ def main(
     output: Path,
     threads: int,
 ) -> None:
-    """Write the extended and the base vocabulary and report.json into the new folder ``output``.
+    """Write the extended and the base vocabulary, vocab_added.jsonl and report.json into the new folder ``output``.
+
+    A SentencePiece model is also written as tokenizer.json, with the same ids.
 
     Inputs:
         base: folder that contains the base vocabulary: that of a source, or of a base model with its own.
@@ -32,10 +35,15 @@ def main(
     """
     vocabulary = vocabulary_in_source(base, job.model_file)
     extension = extend_vocabulary(vocabulary, read_texts_by_source(domain), read_texts_by_source(general), job, threads)
-    report = check(vocabulary, extension, read_texts(domain_test), read_texts(general_test), job, threads)
+    library = None if job.file_name == FILE else fast_tokenizer(extension.vocabulary.content)
+    tests = read_texts(domain_test), read_texts(general_test)
+    report = check(vocabulary, extension, *tests, job, threads, library)
     output.mkdir()
+    if library is not None:
+        (output / FILE).write_text(library, encoding="utf-8")
     (output / job.base_file_name).write_bytes(vocabulary.content)
     (output / job.file_name).write_bytes(extension.vocabulary.content)
+    write_jsonl(output / "vocab_added.jsonl", added_rows(vocabulary, extension))
     write_json(output / "report.json", report)
 
 

@@ -1,8 +1,62 @@
 """Parameters of the vocabulary extension."""
 
-from pydantic import Field
+from collections.abc import Sequence
+from itertools import accumulate, takewhile
+from typing import Annotated, ClassVar, Literal
 
-from tapeout.config.section import Section
+from pydantic import Field, field_validator
+
+from tapeout import plugins
+from tapeout.config.section import Section, conflict
+from tapeout.errors import did_you_mean
+
+METHODS = "tapeout.tokenizer.methods"
+"""Package of the methods that choose new pieces."""
+
+
+class Budget(Section):
+    """All ``new_pieces``."""
+
+    exact: ClassVar[bool] = True
+    """Whether fewer candidates than ``new_pieces`` are an error; else their number is the maximum."""
+
+    by: Literal["budget"] = Field(default="budget", description="Exactly new_pieces; fewer are an error.")
+
+    def number(self, gains: Sequence[int], tokens: int) -> int:
+        """Return how many candidates become pieces.
+
+        Args:
+            gains: gain of each candidate in the order of choice: occurrences in the domain text.
+            tokens: tokens of the domain text with the base vocabulary.
+        """
+        return len(gains)
+
+
+class Coverage(Section):
+    """The first candidates that have a share of all gains."""
+
+    exact: ClassVar[bool] = False
+    by: Literal["coverage"] = Field(description="The fewest pieces with a share of the gain of new_pieces candidates.")
+    share: float = Field(default=0.98, gt=0, le=1, description="Share of the sum of the candidates' occurrences.")
+
+    def number(self, gains: Sequence[int], tokens: int) -> int:
+        """Return the smallest number whose gains sum to the share; see ``Budget.number``."""
+        wanted = self.share * sum(gains)
+        return sum(1 for before in accumulate(gains, initial=0) if before < wanted)
+
+
+class Marginal(Section):
+    """The first candidates, up to one with too small a gain."""
+
+    exact: ClassVar[bool] = False
+    by: Literal["marginal"] = Field(description="Stop at a piece that saves too little; new_pieces at most.")
+    min_saving: float = Field(
+        default=50, gt=0, description="Minimum occurrences of a piece per million tokens of the domain training text."
+    )
+
+    def number(self, gains: Sequence[int], tokens: int) -> int:
+        """Return the number of gains before the first that is too small; see ``Budget.number``."""
+        return sum(1 for _ in takewhile(lambda gain: gain * 1e6 >= self.min_saving * tokens, gains))
 
 
 class Tokenizer(Section):
@@ -20,10 +74,18 @@ class Tokenizer(Section):
         "any other a SentencePiece model.",
         min_length=1,
     )
+    method: str = Field(
+        default="continued_bpe",
+        description="Module of tapeout.tokenizer.methods that chooses the new pieces, or the dotted name of another.",
+    )
+    selection: Annotated[Budget | Coverage | Marginal, Field(discriminator="by")] = Field(
+        default=Budget(), description="How many of the candidates become pieces."
+    )
     new_pieces: int = Field(
         default=768,
         ge=0,
-        description="Pieces to append; 0 keeps the base vocabulary. With 32,000 base pieces, 768 give 32,768 rows.",
+        description="Pieces to append, or the maximum if the selection says how many; 0 keeps the base vocabulary. "
+        "With 32,000 base pieces, 768 give 32,768 rows.",
     )
     multiple: int = Field(
         default=1024,
@@ -50,6 +112,12 @@ class Tokenizer(Section):
         lt=1,
         description="Maximum occurrences of a new piece per token of the general training text.",
     )
+    min_contrast: float = Field(
+        default=50,
+        ge=0,
+        description="Minimum ratio of a new piece's occurrences per token of domain text to those per token of general "
+        "text.",
+    )
     allow_digits: bool = Field(
         False,
         description="Whether new pieces may contain digits. The base model splits numbers into digits, which lets a "
@@ -64,6 +132,23 @@ class Tokenizer(Section):
         lt=1,
         description="Gate: maximum relative change of the token count of the general test text.",
     )
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, name: str) -> str:
+        known = plugins.available(METHODS)
+        if "." not in name and name not in known:
+            raise conflict(
+                f"there is no method {name}{did_you_mean(name, known).rstrip('.')}",
+                f"Name one of {', '.join(known)}, or a module by its dotted name.",
+                "method",
+            )
+        return name
+
+    @property
+    def method_module(self) -> str:
+        """Dotted name of the method's module."""
+        return plugins.module_name(METHODS, self.method)
 
     @property
     def file_name(self) -> str:

@@ -67,6 +67,11 @@ class Vocabulary(ABC):
         return "".join(merge.split(self.separator)) if self.separator else merge
 
     @property
+    def symbols(self) -> list[str]:
+        """The names of all pieces by id, as merges write them."""
+        return self.names
+
+    @property
     def names(self) -> list[str]:
         """The names of all pieces by id."""
         return [self.encoder.id_to_piece(index) for index in range(self.encoder.size)]

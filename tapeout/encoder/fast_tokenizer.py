@@ -1,17 +1,21 @@
 """A SentencePiece BPE model as a ``tokenizer.json``, the format of Hugging Face's library ``tokenizers``.
 
 Servers encode with that library. It merges pairs by rank, where SentencePiece merges by the score of the resulting
-piece and takes the leftmost of equal ones, so a piece with several splits needs its pairs in a suitable order. Text
-between control pieces gets a word mark of its own, as in training: ``[bos, *encode(prompt)]``.
+piece and takes the leftmost of equal ones, so a piece with several splits needs its pairs in a suitable order. It
+spells characters without a piece in bytes before it merges; where merges contain a line break or a tab, the piece of
+that byte is therefore named by the character. Text between control pieces gets a word mark of its own, as in training:
+``[bos, *encode(prompt)]``.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from tapeout.encoder.sentencepiece import KINDS, WORD_MARK
-from tapeout.encoder.vocabulary import merge_ranks, parse
+from tapeout.encoder.vocabulary import merge_ranks, parse, white_bytes
 
+FILE = "tokenizer.json"
+"""Name of the file."""
 Pair = tuple[str, str]
 
 
@@ -22,7 +26,9 @@ def fast_tokenizer(model: bytes) -> str:
         InvalidVocabulary: see ``vocabulary.parse``.
     """
     proto = parse(model)
-    ids = {piece.piece: index for index, piece in enumerate(proto.pieces)}
+    ranks = merge_ranks(proto)
+    white = {name: text for name, text in white_bytes(proto).items() if any(text in piece for piece in ranks)}
+    ids = {white.get(piece.piece, piece.piece): index for index, piece in enumerate(proto.pieces)}
     unknown, control, whole = (
         [piece.piece for piece in proto.pieces if piece.type == kind]
         for kind in (KINDS.UNKNOWN, KINDS.CONTROL, KINDS.USER_DEFINED)
@@ -49,13 +55,13 @@ def fast_tokenizer(model: bytes) -> str:
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": ids,
-            "merges": [list(pair) for pair in merges(merge_ranks(proto))],
+            "merges": [list(pair) for pair in merges(ranks, set(white.values()))],
         },
     }
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
-def merges(ranks: dict[str, int]) -> Iterator[Pair]:
+def merges(ranks: dict[str, int], white: Set[str] = frozenset()) -> Iterator[Pair]:
     """Yield the pairs that make each piece, in the order in which SentencePiece merges them.
 
     Several pairs of one piece overlap in runs of a unit, such as blanks. SentencePiece merges a run from the left, so
@@ -63,10 +69,12 @@ def merges(ranks: dict[str, int]) -> Iterator[Pair]:
 
     Args:
         ranks: rank of every normal piece.
+        white: characters with a byte piece that merges contain.
     """
+    parts = ranks.keys() | white
     for piece in sorted(ranks, key=ranks.__getitem__):
         for cut in range(len(piece) - 1, 0, -1):
-            if piece[:cut] in ranks and piece[cut:] in ranks:
+            if piece[:cut] in parts and piece[cut:] in parts:
                 yield piece[:cut], piece[cut:]
 
 

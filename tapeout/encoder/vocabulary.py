@@ -17,6 +17,11 @@ from tapeout.encoder.extendable import Vocabulary
 from tapeout.encoder.sentencepiece import KINDS, WORD_MARK, PieceFacts, SentencePieceEncoder, read_proto
 
 NORMAL = KINDS.NORMAL
+WHITE_BYTES = {"<0x09>": "\t", "<0x0A>": "\n"}
+"""Byte pieces of white space, as merges write them: SentencePiece merges characters, and spells in bytes what is left.
+
+Other characters without a piece are left out: only text that is full of them has merges of them.
+"""
 
 
 def parse(model: bytes) -> protocol.ModelProto:
@@ -59,6 +64,12 @@ def merge_ranks(proto: protocol.ModelProto) -> dict[str, int]:
         key=lambda index: (-proto.pieces[index].score, index),
     )
     return {proto.pieces[index].piece: rank for rank, index in enumerate(order)}
+
+
+def white_bytes(proto: protocol.ModelProto) -> dict[str, str]:
+    """Return the white space that only a byte piece represents, by the name of that piece."""
+    names = {piece.piece for piece in proto.pieces}
+    return {name: text for name, text in WHITE_BYTES.items() if name in names and text not in names}
 
 
 def extend(model: bytes, pieces: list[str]) -> bytes:
@@ -110,6 +121,7 @@ class SentencePieceVocabulary(Vocabulary):
         self.encoder = self.sentencepiece = SentencePieceEncoder(content)
         self.ranks = merge_ranks(proto)
         self.reserved_names = list(map(piece_text, reserved_names(proto)))
+        self.white_bytes = white_bytes(proto)
 
     def encode_parts(self, texts: Sequence[str], threads: int) -> Iterator[list[list[int]]]:
         """Yield the ids of each text, in one part."""
@@ -117,9 +129,14 @@ class SentencePieceVocabulary(Vocabulary):
             yield [ids]
 
     def text_of(self, index: int) -> str | None:
-        """Return the text of a piece; None for a byte, a control piece and the unknown piece."""
+        """Return the text of a piece; None for a control piece, the unknown piece, and a byte that no merge can use."""
         piece, _, *special = self.sentencepiece.describe(index)
-        return None if any(special) else piece_text(piece)
+        return self.white_bytes.get(piece) if any(special) else piece_text(piece)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The names of all pieces by id, as merges write them; see ``WHITE_BYTES``."""
+        return [self.white_bytes.get(name, name) for name in self.names]
 
     def spelling(self, piece: str) -> str:
         """Return the text of a piece."""

@@ -1,14 +1,17 @@
 """Checks of an extended vocabulary before anything is trained with it, and the report about it."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from tokenizers import Tokenizer as LibraryTokenizer
 
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.extendable import Vocabulary
 from tapeout.encoder.interface import Encoder
-from tapeout.tokenizer.extension import Extension
+from tapeout.tokenizer.extension import BATCH, Extension, check_not_lost
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,13 @@ class Efficiency:
 
 
 def check(
-    base: Vocabulary, extension: Extension, domain: list[str], general: list[str], job: Tokenizer, threads: int
+    base: Vocabulary,
+    extension: Extension,
+    domain: list[str],
+    general: list[str],
+    job: Tokenizer,
+    threads: int,
+    library: str | None = None,
 ) -> dict[str, Any]:
     """Check the extended model on text that it was not made from.
 
@@ -46,6 +55,7 @@ def check(
         general: general test texts.
         job: the parameters.
         threads: threads for encoding; the result does not depend on them.
+        library: content of the tokenizer.json that is made from the extended vocabulary, if one is.
 
     Returns:
         the report: tokens per byte before and after, the figures of the checks, and every new piece.
@@ -71,18 +81,13 @@ def check(
         "gates": {
             "base_pieces_unchanged": before.size,
             "round_trip": round_trip,
+            "same_ids": None if library is None else check_library(after, library, [*domain, *general], threads),
             "general_change": {"value": on_general.change, "limit": job.max_general_change},
             "domain_change": on_domain.change,
         },
         "pieces": [
-            {
-                "id": before.size + index,
-                "piece": new.piece,
-                "count": new.count,
-                "general": new.general,
-                "uses": extension.uses[new.piece],
-            }
-            for index, new in enumerate(extension.pieces)
+            {key: row[key] for key in ("id", "piece", "count", "general", "uses")}
+            for row in added_rows(base, extension)
         ],
     }
 
@@ -94,8 +99,14 @@ def measure(base: Encoder, extended: Encoder, texts: list[str], threads: int) ->
 
 
 def count_tokens(model: Encoder, texts: list[str], threads: int) -> int:
-    """Return the number of tokens of all texts together."""
-    return sum(map(len, model.encode_batch(texts, threads)))
+    """Return the number of tokens of all texts together.
+
+    Raises:
+        InvalidVocabulary: a text that is not empty encodes to nothing.
+    """
+    encoded = model.encode_batch(texts, threads)
+    check_not_lost(texts, encoded)
+    return sum(map(len, encoded))
 
 
 def check_base_pieces(base: Vocabulary, extended: Vocabulary) -> None:
@@ -107,6 +118,51 @@ def check_base_pieces(base: Vocabulary, extended: Vocabulary) -> None:
                 f"Piece {index} is {before} in the base model and {after} in the extended one.",
                 "Only append pieces: the model's trained rows are addressed by id.",
             )
+
+
+def check_library(encoder: Encoder, content: str, texts: list[str], threads: int) -> int:
+    """Check that the library ``tokenizers`` encodes texts as an encoder does; return the number of texts.
+
+    Args:
+        encoder: the encoder.
+        content: content of the tokenizer.json.
+        texts: the texts.
+        threads: threads for encoding; the result does not depend on them.
+
+    Raises:
+        InvalidVocabulary: the ids of a text differ.
+    """
+    library = LibraryTokenizer.from_str(content)
+    for start in range(0, len(texts), BATCH):
+        batch = texts[start : start + BATCH]
+        others = library.encode_batch_fast(batch, add_special_tokens=False)
+        for text, ids, other in zip(batch, encoder.encode_batch(batch, threads), others, strict=True):
+            if ids != other.ids:
+                at = next((n for n, (a, b) in enumerate(zip(ids, other.ids, strict=False)) if a != b), len(ids))
+                raise InvalidVocabulary(
+                    f"tokenizer.json gives other ids from token {at} on of a text that begins with {text[:60]!r}.",
+                    "Report this base tokenizer: its tokenizer.json is not exact.",
+                )
+    return len(texts)
+
+
+def added_rows(base: Vocabulary, extension: Extension) -> Iterator[dict[str, Any]]:
+    """Yield the rows of vocab_added.jsonl: id, merge rank, counts, and the pieces that the base vocabulary uses.
+
+    ``count`` and ``general`` are the occurrences when a piece was chosen, ``uses`` those in the domain training text
+    with the whole extended vocabulary.
+    """
+    names, ranks = base.names, extension.vocabulary.ranks
+    for number, new in enumerate(extension.pieces, start=len(names)):
+        yield {
+            "id": number,
+            "piece": new.piece,
+            "rank": ranks[new.merge],
+            "count": new.count,
+            "general": new.general,
+            "uses": extension.uses[new.piece],
+            "parts": [names[index] for index in base.split(new.piece)],
+        }
 
 
 def check_size(extended: Encoder, multiple: int) -> None:

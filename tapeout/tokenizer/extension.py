@@ -1,13 +1,20 @@
 """Extend a vocabulary with pieces of a domain."""
 
-import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from tapeout.config.tokenizer import Tokenizer
+from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.extendable import Vocabulary
-from tapeout.tokenizer.merges import Limits, NewPiece, Segmentation, continue_merges
-from tapeout.tokenizer.words import count_words
+from tapeout.encoder.interface import Encoder
+from tapeout.tokenizer.merges import NewPiece
+from tapeout.tokenizer.method import Material, load_method
+
+BATCH = 256
+"""Texts that are encoded at once."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Extension:
 def extend_vocabulary(
     base: Vocabulary, domain: dict[str, list[str]], general: dict[str, list[str]], job: Tokenizer, threads: int
 ) -> Extension:
-    """Continue the base vocabulary's merges on the domain text; see ``continue_merges``.
+    """Extend the base vocabulary by the method of the parameters; see ``tapeout.tokenizer.methods``.
 
     Args:
         base: the base vocabulary; without new pieces, the extended one is the same.
@@ -43,36 +50,37 @@ def extend_vocabulary(
         threads: threads for encoding; the result does not depend on them.
 
     Raises:
-        InvalidVocabulary: the domain text has too few pieces.
+        InvalidVocabulary: the domain text has too few pieces, or a text encodes to nothing.
     """
-    reserved = re.compile("|".join(map(re.escape, base.reserved_names)))
-    domain_words = count_words(base, domain, threads)
-    general_words = count_words(base, general, threads)
-
-    def allows(merge: str) -> bool:
-        text = base.spelling(base.piece_of(merge))
-        return text is not None and is_allowed(text, job.max_piece_characters, job.allow_digits, reserved)
-
-    limits = Limits(
-        is_allowed=allows,
-        min_count=job.min_count,
-        min_sources=min(job.min_sources, len(domain)),
-        max_general=job.max_general_rate * general_words.tokens,
-    )
-    ranks = dict(base.ranks)
-    segmentation = Segmentation(domain_words, ranks, base.separator)
-    on_general = Segmentation(general_words, ranks, base.separator)
-    pieces = continue_merges(segmentation, on_general, base, job.new_pieces, limits)
+    material = Material(base, domain, general, job, threads)
+    pieces = load_method(job.method).choose(material) if job.new_pieces else []
     extended = base.with_merges([new.merge for new in pieces]) if pieces else base
-    return Extension(extended, pieces, segmentation.uses(), domain_words.tokens, general_words.tokens)
+    uses = count_uses(extended.encoder, (text for texts in domain.values() for text in texts), threads)
+    count_uses(extended.encoder, (text for texts in general.values() for text in texts), threads)
+    return Extension(extended, pieces, uses, material.domain_words.tokens, material.general_words.tokens)
 
 
-def is_allowed(text: str, max_characters: int, digits: bool, reserved: re.Pattern[str]) -> bool:
-    """Return whether a text may be a piece, by its length and characters; ``words`` keeps pieces inside words.
+def count_uses(encoder: Encoder, texts: Iterable[str], threads: int) -> Counter[str]:
+    """Return the occurrences of every piece in some texts.
 
-    No piece contains a match of ``reserved``, the names of pieces that no merge makes: text must not encode to control
-    pieces, and other tokenizer libraries cut texts at such names before they merge.
+    Raises:
+        InvalidVocabulary: a text that is not empty encodes to nothing.
     """
-    if len(text) > max_characters or reserved.search(text):
-        return False
-    return digits or not any(character.isdigit() for character in text)
+    texts = list(texts)
+    totals = np.zeros(encoder.size, dtype=np.int64)
+    for start in range(0, len(texts), BATCH):
+        batch = texts[start : start + BATCH]
+        encoded = encoder.encode_batch(batch, threads)
+        check_not_lost(batch, encoded)
+        totals += np.bincount([index for ids in encoded for index in ids], minlength=encoder.size)
+    return Counter({encoder.id_to_piece(index): int(totals[index]) for index in np.flatnonzero(totals).tolist()})
+
+
+def check_not_lost(texts: list[str], encoded: list[list[int]]) -> None:
+    """Raise ``InvalidVocabulary`` if a text that is not empty encodes to nothing."""
+    lost = next((text for text, ids in zip(texts, encoded, strict=True) if text and not ids), None)
+    if lost is not None:
+        raise InvalidVocabulary(
+            f"A text of {len(lost)} characters encodes to nothing; it begins with {lost[:60]!r}.",
+            "Use a base tokenizer and new pieces that keep the names of control pieces out of the merges.",
+        )

@@ -1,18 +1,29 @@
-"""Words: the units inside which merges are continued."""
+"""Words: the units inside which merges are continued.
+
+A word ends before a blank or tab that follows anything but white space, so a line break and the indentation after it
+join the last word of a line with the first of the next, and no piece has a blank inside unless white space is before
+it. Control characters, special pieces and parts of characters belong to no word.
+"""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tapeout.encoder.extendable import Vocabulary
 
-Word = tuple[str, ...]
-"""The pieces of one word, in order."""
+WHITE = " \t\n"
+"""White space that a piece may contain."""
+BLANK = " \t"
+BYTES = 4
+"""Size of a piece's number in a word."""
 
 
 @dataclass
 class Words:
-    """The distinct words of a corpus.
+    """The distinct words of a corpus, each as the numbers of its pieces, little-endian, ``BYTES`` each.
 
     Attributes:
         counts: occurrences of each word.
@@ -20,54 +31,40 @@ class Words:
         tokens: tokens of the whole corpus, including those outside words.
     """
 
-    counts: Counter[Word] = field(default_factory=Counter)
-    sources: Counter[Word] = field(default_factory=Counter)
+    counts: Counter[bytes] = field(default_factory=Counter)
+    sources: Counter[bytes] = field(default_factory=Counter)
     tokens: int = 0
 
 
 def count_words(base: Vocabulary, corpus: dict[str, list[str]], threads: int) -> Words:
     """Count the words of a corpus, given as texts by source, in the base vocabulary's own segmentation.
 
-    A word begins at a piece with a blank before its text and ends before the next one, and lies in one part of the
-    text (``Vocabulary.encode_parts``). White space, control characters, special pieces and parts of characters belong
-    to no word, so that no merge crosses them. Counting words instead of storing texts makes the cost of merging nearly
-    independent of the corpus size.
+    A word lies in one part of the text (``Vocabulary.encode_parts``). Counting words instead of storing texts makes the
+    cost of merging nearly independent of the corpus size.
     """
-    starts, inside = piece_kinds(base)
-    pieces = base.names
+    is_outside, ends_white, begins_blank = piece_kinds(base)
     words = Words()
     for bit, texts in enumerate(corpus.values()):
-        counts: Counter[tuple[int, ...]] = Counter()
+        counts: Counter[bytes] = Counter()
         for parts in base.encode_parts(texts, threads):
-            for ids in parts:
+            for part in parts:
+                ids = np.array(part, dtype=np.int64)
                 words.tokens += len(ids)
-                counts.update(split(ids, starts, inside))
-        for word_ids, count in counts.items():
-            word = tuple(pieces[index] for index in word_ids)
+                left, right = ids[:-1], ids[1:]
+                is_end = is_outside[left] | is_outside[right] | (~ends_white[left] & begins_blank[right])
+                cuts = [0, *(np.flatnonzero(is_end) + 1).tolist(), len(ids)]
+                content = ids.astype(f"<i{BYTES}").tobytes()
+                counts.update(content[BYTES * begin : BYTES * end] for begin, end in pairwise(cuts))
+        for word, count in counts.items():
             words.counts[word] += count
             words.sources[word] |= 1 << bit
     return words
 
 
-def split(ids: list[int], starts: list[bool], inside: list[bool]) -> Iterator[tuple[int, ...]]:
-    """Yield the words of one text, including those of a single piece."""
-    begin = 0
-    for position, index in enumerate(ids):
-        if starts[index]:
-            if begin < position:
-                yield tuple(ids[begin:position])
-            begin = position if inside[index] else position + 1
-    if begin < len(ids):
-        yield tuple(ids[begin:])
-
-
-def piece_kinds(base: Vocabulary) -> tuple[list[bool], list[bool]]:
-    """Return for every id whether it ends the word before it, and whether it is part of a word itself."""
-    starts, inside = [], []
-    for index in range(base.encoder.size):
-        text = base.text_of(index)
-        body = (text or "").removeprefix(" ")
-        part = text is not None and body.isprintable() and " " not in body
-        inside.append(part)
-        starts.append(not part or (text or "").startswith(" "))
-    return starts, inside
+def piece_kinds(base: Vocabulary) -> tuple[NDArray[np.bool_], ...]:
+    """Return for every id whether it belongs to no word, ends with white space, and begins with a blank or tab."""
+    texts = [base.text_of(index) or "" for index in range(base.encoder.size)]
+    is_outside = [not text or not all(letter in WHITE or letter.isprintable() for letter in text) for text in texts]
+    ends_white = [text.endswith(tuple(WHITE)) for text in texts]
+    begins_blank = [text.startswith(tuple(BLANK)) for text in texts]
+    return tuple(np.array(kinds, dtype=np.bool_) for kinds in (is_outside, ends_white, begins_blank))

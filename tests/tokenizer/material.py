@@ -1,5 +1,7 @@
 """A small base model and texts: a SentencePiece BPE model, and SystemVerilog of three invented cores."""
 
+from typing import Any
+
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.encoder.vocabulary import SentencePieceVocabulary
 from tests.small_tokenizer import train
@@ -48,7 +50,7 @@ DOMAIN = {"alpha": core("alpha", 6), "beta": core("beta", 5), "zqx": core("zqx",
 GENERAL = {"prose": PROSE * 5}
 
 
-def job(**changes: float) -> Tokenizer:
+def job(**changes: Any) -> Tokenizer:
     """Return parameters for texts of this size."""
     settings = {"new_pieces": 24, "multiple": 4, "min_count": 3, "min_sources": 2, "max_general_rate": 1e-3}
     return Tokenizer.model_validate(settings | {"max_general_change": 0.05, "samples": 8} | changes)

@@ -1,0 +1,1 @@
+"""Methods that choose new pieces, one module each; see ``tapeout.tokenizer.method``."""
