@@ -93,6 +93,7 @@ def _loaded(workspace: Workspace, name: str) -> _Loaded:
         UnknownName: the run has no report, or the store does not have all of its results any more.
     """
     from tapeout.report.comparison.sides import Side, evaluations_of, read_job
+    from tapeout.report.evaluation.inputs import LOG, TrainLog, read_input
 
     if name != RESULTS and not name.startswith("@"):
         raise InvalidUse(f"{name} is not a run.", "Name @RUN (tapeout runs list shows them), or results.")
@@ -107,7 +108,13 @@ def _loaded(workspace: Workspace, name: str) -> _Loaded:
         if artifact not in upstream:
             raise _lost(name, artifact)
         files[key] = workspace.store.object_path(upstream[artifact].manifest.entries[0])
-    return _Loaded(Side(name, job, files), upstream)
+    logs = {
+        model: read_input(workspace.store.object_path(entry), TrainLog)
+        for model, artifact in job.models
+        for entry in (upstream[artifact].manifest.entries if artifact in upstream else ())
+        if entry.path == LOG
+    }
+    return _Loaded(Side(name, job, files, logs), upstream)
 
 
 def _lost(name: str, artifact: str) -> UnknownName:
@@ -213,8 +220,7 @@ def _parts(one: "ReportComparison") -> Iterator[Any]:
                 for row in rows_of(models)
             ]
             yield output.table([models.title, f">{one.before}", f">{one.after}", ">change", ">p", "verdict"], rows)
-        better = sum(answer.is_better for answer in models.answers)
         if models.answers:
-            yield f"{better} answers became right, {len(models.answers) - better} wrong."
+            yield f"{models.became_right} answers became right, {len(models.answers) - models.became_right} wrong."
         for task, reason in models.left_out.items():
             yield f"Not compared: {task}, because {reason}."

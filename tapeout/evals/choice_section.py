@@ -7,7 +7,7 @@ from statistics import fmean
 from string import ascii_uppercase
 
 from tapeout.evals.choices import MultipleChoice, ScoredQuestion
-from tapeout.evals.section import Comparison, Evidence, Example, ExampleGroup, Kind, Method, Tile, Verdict
+from tapeout.evals.section import Answered, Comparison, Evidence, Example, ExampleGroup, Kind, Method, Tile, Verdict
 from tapeout.evals.wording import MIN_UNITS, interval_of, outcome, percent, points
 
 ACCURACY = "multiple_choice.accuracy"
@@ -154,6 +154,13 @@ def _example(answers: Mapping[str, ScoredQuestion], judged: str) -> Example:
         answers={model: _named(own.choices, one.chosen(one.attempts[0])) for model, one in answers.items()},
         kinds={model: _kind(one) for model, one in answers.items()},
     )
+
+
+def answered(one: ScoredQuestion) -> Answered:
+    """Return a question with the choice after the examples of the first seed."""
+    own = one.question
+    right, chosen = (_named(own.choices, index) for index in (own.answer, one.chosen(one.attempts[0])))
+    return Answered(own.block("letter"), right, chosen)
 
 
 def _named(choices: Sequence[str], index: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tapeout.evals import design_syntheses
 from tapeout.evals.designs import Design, Designs
-from tapeout.evals.section import Evidence, Example, ExampleGroup, Kind, Method, Section, Table, TableRow
+from tapeout.evals.section import Answered, Evidence, Example, ExampleGroup, Kind, Method, Section, Table, TableRow
 from tapeout.simulation.ladder import REASONS, RUNGS, Rung
 
 KINDS: tuple[Kind, ...] = ("exact", "near miss", "failure")
@@ -173,11 +173,17 @@ def _example(designs: Mapping[str, Design], judged: str) -> Example:
     )
 
 
-def _shown(design: Design) -> str:
+def answered(design: Design) -> Answered:
+    """Return the greedy answer to a usable problem, and how its judgement ended."""
     attempt = design.attempts[0]
     end = attempt.judgement.reason or "passes"
     detail = f": {attempt.judgement.detail}" if attempt.judgement.detail else ""
-    return f"{attempt.answer or ''}\n[{end}{detail}]"
+    return Answered(design.prompt, design.golden, attempt.answer or "", f"{end}{detail}")
+
+
+def _shown(design: Design) -> str:
+    own = answered(design)
+    return f"{own.answer}\n[{own.verdict}]"
 
 
 METHODS = (

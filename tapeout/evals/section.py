@@ -270,6 +270,23 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A test unit as one model answered it.
+
+    Attributes:
+        asked: the prompt, or the question with its choices.
+        expected: the right answer.
+        answer: what the model answered; empty if it was not asked.
+        verdict: how it was judged, in words; empty if the answer tells.
+    """
+
+    asked: str
+    expected: str
+    answer: str
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
 class ExampleGroup:
     """Sample answers of one category.
 

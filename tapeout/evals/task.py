@@ -18,7 +18,7 @@ from tapeout import plugins
 from tapeout.config.evaluation import NEMO, TASKS
 from tapeout.config.task_options import SampledOptions, SamplingOptions, TaskOptions
 from tapeout.errors import TapeoutError
-from tapeout.evals.section import Evidence, Measure, Section, Unit
+from tapeout.evals.section import Answered, Evidence, Measure, Section, Unit
 from tapeout.models.finite import check_scores
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ class ReportedTask(ABC, Generic[OptionsT, ResultT]):
         """
         return None
 
-    def asked(self, result: ResultT) -> Mapping[str, str]:
-        """Return what each test unit asks by its digest, for readers of single answers; by default nothing."""
+    def answered(self, result: ResultT) -> Mapping[str, Answered]:
+        """Return each test unit by its digest, for readers of single answers; by default none."""
         return {}
 
     def tokens(self, options: OptionsT, context: int) -> float:

@@ -20,6 +20,7 @@ from tapeout.evals.answers import (
 )
 from tapeout.evals.questions import encode_questions, read_questions, sample_questions
 from tapeout.evals.section import (
+    Answered,
     Evidence,
     Measure,
     Outcome,
@@ -84,9 +85,9 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
             answers=answer_questions(model, fitting, options),
         )
 
-    def asked(self, result: InstructionAnswers) -> dict[str, str]:
-        """Return the prompts."""
-        return {answer.digest: answer.prompt for answer in result.answers}
+    def answered(self, result: InstructionAnswers) -> dict[str, Answered]:
+        """Return the generated answers."""
+        return {one.digest: Answered(one.prompt, one.expected, one.generated) for one in result.answers}
 
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of questions and answers: each is scored once and generated once."""

@@ -17,6 +17,7 @@ from tapeout.data.errors import NotEnoughData
 from tapeout.evals.choice_section import (
     ACCURACY,
     METHODS,
+    answered,
     by_seed,
     chance_of,
     examples_of,
@@ -28,7 +29,7 @@ from tapeout.evals.choice_section import (
     verdicts_of,
 )
 from tapeout.evals.choices import MultipleChoice, Scoring, read_choice_questions, score_choices
-from tapeout.evals.section import Evidence, Measure, Plot, Section, Table, TableRow, Unit
+from tapeout.evals.section import Answered, Evidence, Measure, Plot, Section, Table, TableRow, Unit
 from tapeout.evals.task import Task
 from tapeout.evals.wording import percent
 
@@ -118,9 +119,9 @@ class MultipleChoiceTask(Task[Options, MultipleChoice]):
         questions = read_choice_questions(paths) if paths else []
         return {question.digest: "\n".join([question.question, *question.choices]) for question in questions}
 
-    def asked(self, result: MultipleChoice) -> dict[str, str]:
-        """Return the questions."""
-        return {one.digest: one.question.question for one in result.questions}
+    def answered(self, result: MultipleChoice) -> dict[str, Answered]:
+        """Return the choices after the examples of the first seed."""
+        return {one.digest: answered(one) for one in result.questions}
 
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of the prompts, once for each choice; the number of questions is that of the own file."""

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.config.task_options import ProblemOptions
-from tapeout.evals.design_section import describe, rung_measure
+from tapeout.evals.design_section import answered, describe, rung_measure
 from tapeout.evals.design_syntheses import measures_of
 from tapeout.evals.designs import Design, Designs, judge_samples
 from tapeout.evals.pass_at_k import pass_at_k
-from tapeout.evals.section import Evidence, Measure, Section, Unit
+from tapeout.evals.section import Answered, Evidence, Measure, Section, Unit
 from tapeout.evals.task import Sample, SampledTask
 from tapeout.simulation.checked import read_checked
 from tapeout.simulation.ladder import REASONS, RUNGS
@@ -48,9 +48,9 @@ class VerilogGenerationTask(SampledTask[Options, Designs]):
         """Return description and golden solution of each problem."""
         return {problem.digest: f"{problem.prompt}\n{problem.golden}" for problem in read_lines(files["problems"])}
 
-    def asked(self, result: Designs) -> dict[str, str]:
-        """Return the title of each problem."""
-        return {design.digest: design.title for design in result.designs}
+    def answered(self, result: Designs) -> dict[str, Answered]:
+        """Return the greedy answer to each usable problem."""
+        return {design.digest: answered(design) for design in result.usable}
 
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of prompts and answers of a typical set."""

@@ -5,7 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from tapeout.evals.wording import SPACE, interval_of, percent, value_of
+from tapeout.report.comparison.curves import draw
 from tapeout.report.comparison.scores import AFTER, BEFORE, ModelComparison
 from tapeout.report.page.render import render
 from tapeout.visible import visible
@@ -133,10 +136,10 @@ def _markdown(one: ReportComparison) -> list[str]:
     for models in one.models:
         lines += ["", *_table(one, models)]
         if models.is_shipped and models.answers:
-            better = sum(answer.is_better for answer in models.answers)
-            lines += ["", f"{better} answers became right, {len(models.answers) - better} wrong:", ""]
+            wrong = len(models.answers) - models.became_right
+            lines += ["", f"{models.became_right} answers became right, {wrong} wrong:", ""]
             lines += _cut(
-                f"- {'✓' if answer.is_better else '✗'} {cell(answer.measure)}: {cell(answer.asked or answer.digest)}"
+                f"- {'✓' if answer.is_better else '✗'} {cell(answer.measure)}: {cell(answer.asked)}"
                 for answer in models.answers
             )
         lines += [f"\nNot compared: {cell(name)}, because {cell(text)}." for name, text in models.left_out.items()]
@@ -174,10 +177,17 @@ def cell(text: str) -> str:
 def page(comparisons: Sequence[ReportComparison]) -> str:
     """Return the page: one file without references to others."""
     context = {"comparisons": comparisons, "shown": SHOWN, "before": BEFORE, "after": AFTER}
-    filters: dict[str, Callable[..., Any]] = {"rows_of": rows_of, "excerpt": excerpt}
+    filters: dict[str, Callable[..., Any]] = {"rows_of": rows_of, "excerpt": excerpt, "curves": curves}
     return render(Path(__file__).with_name("page.html.j2"), context, filters)
 
 
 def excerpt(text: str) -> str:
     """Return the beginning of a text that may be long."""
     return text if len(text) <= 4 * EXCERPT else f"{text[: 4 * EXCERPT]}…"
+
+
+def curves(models: ModelComparison, one: ReportComparison) -> Markup:
+    """Return the training losses of both models over each other; nothing if one of them has none, or they are equal."""
+    if models.logs is None or models.logs[0] == models.logs[1]:
+        return Markup("")
+    return draw(f"Training of {models.title}", list(zip((one.before, one.after), models.logs, strict=True)))

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tapeout.evals.section import Comparison, Measure, Unit
+from tapeout.evals.section import Answered, Comparison, Measure, Unit
 from tapeout.evals.task import UnusableResult, load_task, read_result
 from tapeout.report.comparison.sides import Side
 from tapeout.report.evaluation.changes import Change, change_table
 from tapeout.report.evaluation.comparisons import compare, corrected
+from tapeout.report.evaluation.inputs import TrainLog
 from tapeout.report.evaluation.paired_tests import are_flags
 
 BEFORE, AFTER = "before", "after"
@@ -22,15 +23,21 @@ class ChangedAnswer:
         measure: label of the measure that says so.
         digest: identifies the unit.
         group: its category, empty if it has none.
-        asked: what was asked, empty if the task does not tell.
+        before, after: the unit as both models answered it; None if the task does not tell.
         is_better: True if the model of the second report has it right.
     """
 
     measure: str
     digest: str
     group: str
-    asked: str
+    before: Answered | None
+    after: Answered | None
     is_better: bool
+
+    @property
+    def asked(self) -> str:
+        """What was asked, or the digest if the task does not tell."""
+        return self.after.asked if self.after is not None else self.digest
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class ModelComparison:
         lines: the changes of measures whose change is stated, in words; their p-values are corrected together.
         answers: answers that are right in one report only.
         left_out: why tasks are not compared, by name.
+        logs: training log of each, if both have one.
     """
 
     before: str
@@ -53,6 +61,7 @@ class ModelComparison:
     lines: Sequence[Change]
     answers: Sequence[ChangedAnswer]
     left_out: Mapping[str, str]
+    logs: tuple[TrainLog, TrainLog] | None = None
 
     @property
     def is_same(self) -> bool:
@@ -64,6 +73,11 @@ class ModelComparison:
     def title(self) -> str:
         """The model, or both if their names differ."""
         return self.after if self.before == self.after else f"{self.before} → {self.after}"
+
+    @property
+    def became_right(self) -> int:
+        """Number of answers that only the second model has right."""
+        return sum(answer.is_better for answer in self.answers)
 
     @property
     def moved(self) -> list[Change]:
@@ -105,7 +119,10 @@ def _compared(before: Side, after: Side, models: tuple[str, str], is_shipped: bo
         except UnusableResult as error:
             left_out[name] = error.cause
             continue
-        answers += _changed_answers(units[BEFORE], units[AFTER], task.asked(results[AFTER]))
+        answers += _changed_answers(
+            units[BEFORE], units[AFTER], *(task.answered(result) for result in results.values())
+        )
+    logs = before.logs.get(models[0]), after.logs.get(models[1])
     comparisons = corrected(comparisons, after.job.confidence)
     return ModelComparison(
         before=models[0],
@@ -115,6 +132,7 @@ def _compared(before: Side, after: Side, models: tuple[str, str], is_shipped: bo
         lines=change_table("", comparisons).lines,
         answers=answers,
         left_out=left_out,
+        logs=None if logs[0] is None or logs[1] is None else (logs[0], logs[1]),
     )
 
 
@@ -133,7 +151,8 @@ def _incomparable(before: Side, after: Side, task: str) -> str:
 def _changed_answers(
     before: Sequence[tuple[Measure, Sequence[Unit]]],
     after: Sequence[tuple[Measure, Sequence[Unit]]],
-    asked: Mapping[str, str],
+    answered_before: Mapping[str, Answered],
+    answered_after: Mapping[str, Answered],
 ) -> list[ChangedAnswer]:
     """Return the units that are right in one result only, of fractions of right rows whose change is stated."""
     found = []
@@ -145,6 +164,6 @@ def _changed_answers(
         for unit in sorted(units, key=lambda unit: unit.digest):
             if unit.digest in old and old[unit.digest].numerator != unit.numerator:
                 better = (unit.numerator > old[unit.digest].numerator) != measure.lower_is_better
-                text = asked.get(unit.digest, "")
-                found.append(ChangedAnswer(measure.label, unit.digest, unit.stratum, text, better))
+                both = answered_before.get(unit.digest), answered_after.get(unit.digest)
+                found.append(ChangedAnswer(measure.label, unit.digest, unit.stratum, *both, better))
     return found

@@ -1,7 +1,7 @@
 """A side of a comparison: one evaluation report and the results that it was computed from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.section import Adapted
 from tapeout.evals.task import UnusableResult
+from tapeout.report.evaluation.inputs import TrainLog
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Side:
         name: how the user names it, such as ``@before``.
         job: parameters of the report: models, tasks and statistics.
         evaluations: result of each task for each model, by model and task.
+        logs: training logs, of models that have one.
     """
 
     name: str
     job: EvalReportJob
     evaluations: Mapping[tuple[str, str], Path]
+    logs: Mapping[str, TrainLog] = field(default_factory=dict)
 
     @property
     def shipped(self) -> str | None:

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tapeout.evals.task import UnusableResult
 
+LOG = "train_log.json"
+"""Name of the training log in the folder of a trained model."""
+
 
 class Lenient(BaseModel):
     """The part of another step's file that the report reads; the file may have more fields."""
@@ -123,7 +126,7 @@ def read_input(path: Path, form: type[Form]) -> Form:
 
 def read_logs(models: Mapping[str, Path]) -> dict[str, TrainLog]:
     """Read the training logs of the models that have one in their folder, by model."""
-    files = {name: folder / "train_log.json" for name, folder in models.items()}
+    files = {name: folder / LOG for name, folder in models.items()}
     return {name: read_input(path, TrainLog) for name, path in files.items() if path.is_file()}
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnusableResult
+from tapeout.report.comparison.curves import points_of
 from tapeout.report.comparison.document import Origin, ReportComparison, as_json, cell, markdown, page
 from tapeout.report.comparison.scores import AFTER, BEFORE, compare_models
 from tapeout.report.comparison.sides import Side, read_job
+from tapeout.report.evaluation.inputs import Step, TrainLog
 
 ROWS = 40
 TASK = "instruction_answers/rtl"
@@ -86,7 +89,9 @@ def test_twelve_more_right_answers_are_clear_and_two_are_not(make: Make) -> None
     assert [line.verdict for line in shipped.lines if line.measure == "rtl: exact match"] == ["better"]
     assert one.headline.startswith("2 of 3 headline numbers moved significantly: ")
     assert [answer.asked for answer in shipped.answers] == [f"How | wide is <a{index}>?" for index in range(4, 16)]
-    assert all(answer.is_better for answer in shipped.answers)
+    assert all(answer.is_better for answer in shipped.answers) and shipped.became_right == 12
+    sides = [side.answer for side in (shipped.answers[0].before, shipped.answers[0].after) if side is not None]
+    assert sides == ["5", "4"]
 
     few = compared(before, make("@c", range(2)))
     assert few.headline == "No headline number moved significantly, of 3 compared."
@@ -146,3 +151,18 @@ def test_all_forms_say_the_same_and_no_text_of_data_is_markup(make: Make) -> Non
 def test_a_report_of_another_version_is_named() -> None:
     with pytest.raises(UnusableResult, match="The report of @a was made by another version"):
         read_job("@a", {**JOB, "tolerance": 1})
+
+
+def test_curves_of_trainings_that_differ(make: Make) -> None:
+    """Losses fall from 4 to 2 in a hundred steps, two a part; in the other report each is lower by 1."""
+
+    def log(lower: float) -> TrainLog:
+        steps = [Step(step=step, loss=4 - 2 * (step - 1) / 99 - lower) for step in range(1, 101)]
+        return TrainLog(steps=steps, validation=[], parameters=9, tokens=9)
+
+    points = points_of(log(0).steps, 50)
+    assert len(points) == 50 and points[0] == (1.5, pytest.approx(4 - 1 / 99)) and points[-1][1] < 2.02
+    first, second = (replace(make(name), logs={"sft": log(lower)}) for name, lower in (("@a", 0.0), ("@b", 1.0)))
+    assert page([compared(first, second)]).count("<polyline") == 2
+    assert "@a from 4.000 to 2.000; @b from 3.000 to 1.000" in page([compared(first, second)])
+    assert "<svg" not in page([compared(first, replace(second, logs=first.logs))])
