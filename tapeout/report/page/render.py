@@ -1,5 +1,7 @@
 """Render report pages, each a single file without external references."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tapeout.evals.wording import SPACE, number, percent
 from tapeout.visible import visible_on_page
+
+HEADING = re.compile(r"<h2>(.*?)</h2>")
+MANY = 4
+"""Fewest sections of a page for a list of contents."""
 
 
 def render(template: Path, context: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]]) -> str:
@@ -37,7 +43,27 @@ def render(template: Path, context: Mapping[str, Any], filters: Mapping[str, Cal
         "category": category,
     }
     environment.filters.update(common, **filters)
-    return visible_on_page(environment.get_template(template.name).render(context))
+    return with_contents(visible_on_page(environment.get_template(template.name).render(context)))
+
+
+def with_contents(page: str) -> str:
+    """Return a page whose sections have permanent links, and a list of them after its header if there are many."""
+    known: Counter[str] = Counter()
+    links = []
+
+    def linked(heading: re.Match[str]) -> str:
+        title = heading[1]
+        name = re.sub(r"[^a-z0-9]+", "-", re.sub(r"<[^>]*>|&\w+;", " ", title).lower()).strip("-") or "section"
+        known[name] += 1
+        anchor = name if known[name] == 1 else f"{name}-{known[name]}"
+        links.append(f'<li><a href="#{anchor}">{title}</a></li>')
+        return f'<h2 id="{anchor}"><a href="#{anchor}">{title}</a></h2>'
+
+    page = HEADING.sub(linked, page)
+    if len(links) < MANY:
+        return page
+    contents = f'<nav class="contents" aria-label="Contents"><ul>{"".join(links)}</ul></nav>'
+    return page.replace("</header>\n", f"</header>\n{contents}\n", 1)
 
 
 def size(count: int) -> str:

@@ -74,7 +74,7 @@ def test_failed_gates_turn_the_report_red_and_stop_the_run_if_asked(make_inputs:
     assert document["summary"]["headline"].endswith("2 of 3 gates failed")
     page = (folder / "report.html").read_text()
     assert "2 of 3 gates failed</h1>" in page and page.count("<strong>Gate: ") == 2
-    table = page[page.index("<h2>Gates</h2>") : page.index("<h2>Provenance</h2>")]
+    table = page[page.index(">Gates</a></h2>") : page.index(">Provenance</a></h2>")]
     assert table.count(">failed</td>") == 2 and table.count(">passed</td>") == 1 and "at least 0.999" in table
     main = runpy.run_path(str(ROOT / "scripts" / "eval_gates.py"))["main"].__wrapped__
     main(EvalGatesJob(on_failure="report"), folder / "report.json", tmp_path / "gates.json")
@@ -91,7 +91,7 @@ def test_passed_gates_are_shown_and_change_no_headline(make_inputs: Make, tmp_pa
     document = json.loads((folder / "report.json").read_text())
     assert [(gate["gate"], gate["passed"]) for gate in document["gates"]] == [("general text", True)]
     assert "gates failed" not in document["summary"]["headline"]
-    assert "<h2>Gates</h2>" in (folder / "report.html").read_text()
+    assert ">Gates</a></h2>" in (folder / "report.html").read_text()
     main = runpy.run_path(str(ROOT / "scripts" / "eval_gates.py"))["main"].__wrapped__
     main(EvalGatesJob(on_failure="stop"), folder / "report.json", tmp_path / "gates.json")
 
@@ -99,4 +99,4 @@ def test_passed_gates_are_shown_and_change_no_headline(make_inputs: Make, tmp_pa
 def test_a_report_that_judges_no_general_text_has_no_gate_on_it(make_inputs: Make, tmp_path: Path) -> None:
     folder = write(make_inputs(models={"base": "base"}, adaptation={"pretrained": None, "tuned": None}), tmp_path / "r")
     assert json.loads((folder / "report.json").read_text())["gates"] == []
-    assert "<h2>Gates</h2>" not in (folder / "report.html").read_text()
+    assert ">Gates</a></h2>" not in (folder / "report.html").read_text()

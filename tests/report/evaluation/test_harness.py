@@ -38,7 +38,7 @@ def test_scores_have_intervals_tests_and_numbers_of_documents(output: Path) -> N
 
 def test_the_page_shows_scores_versions_and_what_became_worse(output: Path) -> None:
     page = (output / "report.html").read_text()
-    assert "<h2>Tasks of lm-eval</h2>" in page and "lm-eval 0.4.13; prompts are plain text" in page
+    assert ">Tasks of lm-eval</a></h2>" in page and "lm-eval 0.4.13; prompts are plain text" in page
     assert "many: acc, % (60 documents, 2 shots)" in page and "both: acc, % (62 documents)" in page
     assert "translated: bleu (1 documents), by lm-eval with its standard error: base 0.500 ± 0.250" in page
     assert "Prompts of sft that lost their beginning, because its context is too short: few 3, many 3" in page

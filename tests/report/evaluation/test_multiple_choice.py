@@ -71,7 +71,7 @@ def test_numbers_equal_a_plain_computation(report: Path) -> None:
 
 def test_the_page_shows_chance_areas_and_sample_answers(report: Path) -> None:
     page = (report / "report.html").read_text()
-    assert "<h2>Multiple choice</h2>" in page and "Chance is 25.0" in page and "80 of 90 questions" not in page
+    assert ">Multiple choice</a></h2>" in page and "Chance is 25.0" in page and "80 of 90 questions" not in page
     for text in ("&lt; &amp; &gt;?\nA. one\nB. two", "Because.", "Mean number of examples that fit", "base 3.0"):
         assert text in page, text
 

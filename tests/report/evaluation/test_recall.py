@@ -62,7 +62,7 @@ def write(files: dict[str, Any], output: Path) -> Path:
 
 def test_recall_is_stated_with_intervals_before_and_after_fine_tuning(files: dict[str, Any], tmp_path: Path) -> None:
     page = (write(files, tmp_path / "report") / "report.html").read_text()
-    section = page[page.index("<h2>Retrieval</h2>") : page.index("<h2>Tokenizer</h2>")]
+    section = page[page.index(">Retrieval</a></h2>") : page.index(">Tokenizer</a></h2>")]
     rows = [line for line in section.splitlines() if line.startswith("<tr")]
     assert "<th>Recall@1</th><th>Recall@5</th><th>Mean reciprocal rank</th>" in section
     order = ("BM25", "embedding model, before fine-tuning", "embedding model, after fine-tuning")

@@ -277,7 +277,7 @@ def test_a_task_from_outside_has_a_section(
     assert measures["echo"]["models"]["base"]["value"] == pytest.approx(1 / 3, abs=1e-6)
     assert all(measures[name] == measure for name, measure in before.items())
     page = (output / "report.html").read_text()
-    assert "<h2>Echoes</h2>" in page and "Echo rate" in page
+    assert ">Echoes</a></h2>" in page and "Echo rate" in page
 
 
 def test_the_selected_step_is_shown(make_inputs: Make, write_report: Write, report: Path, tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_loss_spikes_are_shown_with_their_documents(
 def test_models_that_are_not_compared_have_no_verdicts(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
     files = make_inputs(models={"base": "base"}, adaptation={"pretrained": None, "tuned": None})
     page = (write_report(files, tmp_path / "report") / "report.html").read_text()
-    assert "<h1>Comparison of models</h1>" in page and "<h2>Changes</h2>" not in page
+    assert "<h1>Comparison of models</h1>" in page and ">Changes</a></h2>" not in page
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "action", "upstream", "models"])

@@ -57,4 +57,4 @@ def test_stored_continuations_are_judged_when_the_report_is_made(
     assert line_f1["base"] == pytest.approx((1 + 2 / 3) / 2, abs=1e-6) and line_f1["sft"] == 1
     assert values["syntax"] == (12, none), "without the file whose macro is defined elsewhere"
     page = (output / "report.html").read_text()
-    assert "<h2>Completion of held-out Verilog</h2>" in page and "Ports connected to another name, %" in page
+    assert ">Completion of held-out Verilog</a></h2>" in page and "Ports connected to another name, %" in page

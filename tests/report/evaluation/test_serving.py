@@ -62,7 +62,7 @@ def write(files: dict[str, Any], output: Path) -> Path:
 def test_the_page_says_what_was_compared_and_how(files: dict[str, Any], tmp_path: Path) -> None:
     folder = write(files, tmp_path / "report")
     page = (folder / "report.html").read_text()
-    section = page[page.index("<h2>The exported model</h2>") : page.index("<h2>Tokenizer</h2>")]
+    section = page[page.index(">The exported model</a></h2>") : page.index(">Tokenizer</a></h2>")]
     for text in (
         "all 478 held-out prompts, slow and fast, transformers 4.51.3 and 5.24.0; 2 with reserved names are refused",
         "within 5.0e-06 of NeMo, weights in bfloat16, whose rounding changes them by up to 9.3e-03",
