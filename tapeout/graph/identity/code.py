@@ -7,7 +7,8 @@ A program runs from a tree with these files alone (``code_tree``), so that what 
 """
 
 import ast
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -24,25 +25,27 @@ def closure(script: Path, root: Path, plugins: Sequence[str] = ()) -> dict[str, 
     Raises:
         InvalidRule: a file is not Python, or a plugin is not a module below ``root``.
     """
+    root = root.resolve()
     digests: dict[str, str] = {}
     waiting = [script.resolve()]
     for plugin in plugins:
-        path = root.resolve().joinpath(*plugin.split("."))
+        path = root.joinpath(*plugin.split("."))
         named = all(part.isidentifier() for part in plugin.split("."))
         if not (named and (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file())):
-            raise InvalidRule(f"There is no module {plugin} below {root.resolve()}.", "Correct its name in the config.")
-        waiting += sorted(_files(plugin, root.resolve()))
+            raise InvalidRule(f"There is no module {plugin} below {root}.", "Correct its name in the config.")
+        waiting += sorted(_files(plugin, root))
+    seen: set[Path] = set()
     while waiting:
         path = waiting.pop()
-        if not path.is_relative_to(root.resolve()):
-            raise InvalidRule(f"{path} is not in the project's folder.", "Copy it there; a link may change unnoticed.")
-        name = path.relative_to(root.resolve()).as_posix()
-        if name in digests:
+        if path in seen:
             continue
-        digests[name], imported = _read(path, root.resolve(), path.stat().st_mtime_ns)
-        if path.name == "__init__.py" or _is_namespace(path.parent, root.resolve()):
+        seen.add(path)
+        if not path.is_relative_to(root):
+            raise InvalidRule(f"{path} is not in the project's folder.", "Copy it there; a link may change unnoticed.")
+        digests[path.relative_to(root).as_posix()], imported = _read(path, root, path.stat().st_mtime_ns)
+        if path.name == "__init__.py" or _is_namespace(path.parent, root):
             for data in _data_files(path.parent):
-                digests[data.relative_to(root.resolve()).as_posix()] = digest_file(data)
+                digests[data.relative_to(root).as_posix()] = digest_file(data)
         waiting.extend(imported)
     return dict(sorted(digests.items()))
 
@@ -118,15 +121,18 @@ def _data_files(package: Path) -> list[Path]:
         InvalidRule: a name is not printable, or no UTF-8, so that no action and no log can contain it.
     """
     files = []
-    for path in sorted(package.iterdir()):
-        if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):
+    with os.scandir(package) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if entry.name.startswith((".", "__pycache__")) or entry.name.endswith("~"):
             continue
-        if not path.name.isprintable():
+        path = package / entry.name
+        if not entry.name.isprintable():
             cause = f"{str(path)!r}, beside a module, has a character in its name that is not printable."
             raise InvalidRule(cause, "Rename or remove it: the files of a package are part of its code.")
-        if path.is_dir() and not (path / "__init__.py").exists():
+        if entry.is_dir() and not (path / "__init__.py").exists():
             files += _data_files(path)
-        elif path.is_file() and path.suffix != ".py":
+        elif entry.is_file() and path.suffix != ".py":
             files.append(path)
     return files
 
@@ -136,8 +142,18 @@ def _is_namespace(folder: Path, root: Path) -> bool:
     return folder != root and not (folder / "__init__.py").exists()
 
 
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield a module and the statements in it: no expression imports, or has a docstring, and most nodes are in one."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for inner in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting.extend(getattr(node, inner, ()))
+
+
 def _strip_docstrings(tree: ast.Module) -> None:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             # a bare string has no effect anywhere in a body; this removes docstrings of fields, too
             node.body = [child for child in node.body if not _is_bare_string(child)]
@@ -149,7 +165,7 @@ def _is_bare_string(node: ast.stmt) -> bool:
 
 def _imports(tree: ast.Module, path: Path, root: Path) -> set[Path]:
     files: set[Path] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 files |= _files(alias.name, root)
@@ -172,11 +188,12 @@ def _absolute(node: ast.ImportFrom, path: Path, root: Path) -> str:
 def _files(module: str, root: Path) -> set[Path]:
     """Return the project files that importing ``module`` executes: its parent packages and the module itself."""
     files = set()
-    parts = module.split(".")
-    for length in range(1, len(parts) + 1):
-        path = root.joinpath(*parts[:length])
-        if (path / "__init__.py").is_file():
-            files.add(path / "__init__.py")
-        elif length == len(parts) and path.with_suffix(".py").is_file():
-            files.add(path.with_suffix(".py"))
+    path, is_package = str(root), False
+    for part in module.split("."):
+        path = f"{path}/{part}"
+        is_package = os.path.isfile(f"{path}/__init__.py")  # noqa: PTH113  # thousands of times, so not with Path
+        if is_package:
+            files.add(Path(path, "__init__.py"))
+    if not is_package and os.path.isfile(f"{path}.py"):  # noqa: PTH113
+        files.add(Path(f"{path}.py"))
     return files
