@@ -9,7 +9,9 @@ PIP_OPTIONS ?=
 # modules of another Python would come before those of the locked environments, or the project's would not be found
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONWARNINGS PYTHONHASHSEED PYTHONOPTIMIZE PYTHONDEVMODE PYTHONINSPECT
 INSTALL = $(PYTHON) -m tapeout.graph.identity.environment --pip "$(PIP_OPTIONS)"
-FOLDER = $(shell env -u PYTHONPATH -u PYTHONHOME -u PYTHONSAFEPATH -u PYTHONHASHSEED $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
+# the folder of an environment, asked for once
+FOLDER = $(or $(FOLDER_$(1)),$(eval FOLDER_$(1) := $$(call PRINTED,$(1)))$(FOLDER_$(1)))
+PRINTED = $(shell env -u PYTHONPATH -u PYTHONHOME -u PYTHONSAFEPATH -u PYTHONHASHSEED $(PYTHON) -m tapeout.graph.identity.environment --print-folder $(1))
 SNAKEMAKE = $(PYTHON) -I -S bin/snakemake
 DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~
@@ -38,13 +40,17 @@ environments:
 
 # The tests on Slurm mostly wait, so other parts run beside them, with lower priority: a job on the cluster never waits
 # for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
-PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-nemo test-dev check test-end-finished test-end-others test-data test-corpus test-rtl test-serve test-tracking test-lm-eval
+PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-end-others test-dev test-nemo test-end-finished check test-serve test-lm-eval test-data test-rtl test-tracking test-corpus
 
-# environments are installed two at a time, because pip uses one core
+# environments are installed two at a time, because pip uses one core; the largest ones first
 test:
-	@$(MAKE) --no-print-directory -j 2 environments dev
+	@$(MAKE) --no-print-directory -j 2 $(addprefix install-,nemo dev serve workflow data corpus rtl peft)
+	@$(PYTHON) -m compileall -q tapeout || :
 	@echo "The checks and tests run in parts, four at a time; each part prints its output when it ends."
 	@$(MAKE) --no-print-directory --keep-going --output-sync -j 4 READY=yes NICE='nice -n 10' $(PARTS)
+
+install-%:
+	@$(INSTALL) $(CHECK) $*
 
 dev:
 	@$(INSTALL) $(CHECK) dev peft
@@ -57,9 +63,10 @@ check: $(if $(READY),,dev)
 	$(PYTHON) docs/picture.py --check
 	$(DEV) snakemake --lint
 
-# each environment runs the test files that name it (tests/conftest.py)
+# each environment runs the test files that name it (tests/conftest.py); a worker keeps the tests of a file together, which
+# share fixtures, until the other one has none left
 test-dev: $(if $(READY),,dev environments)
-	$(NICE) $(DEV) pytest -q -n 2 -m "not slurm and not end_to_end and not families and not shared_data" tests
+	$(NICE) $(DEV) pytest -q -n 2 --dist worksteal -m "not slurm and not end_to_end and not families and not shared_data" tests
 
 test-data: $(if $(READY),,environments)
 	$(NICE) $(call FOLDER,data)/bin/python -m pytest -q tests
@@ -108,7 +115,7 @@ test-shared-data: dev environments
 # tests on a real Slurm cluster on this machine, from Debian packages, which need root to be installed
 test-slurm: $(if $(READY),,dev environments)
 	@$(PYTHON) -m tests.slurm.require
-	$(DEV) pytest -q -n 2 -m slurm tests
+	$(DEV) pytest -q -n 2 -m slurm tests/slurm
 
 soak: dev
 	$(DEV) tests.graph.soak --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))
