@@ -13,6 +13,8 @@ from tapeout.encoder import tokenizer_json
 from tapeout.encoder.byte_level import ByteLevelEncoder, piece_bytes
 from tapeout.encoder.extendable import Vocabulary
 
+VISIBLE = {byte: visible for visible, byte in tokenizer_json.BYTES.items()}
+"""The visible character of each byte."""
 BATCH = 256
 """Texts that are encoded at once: each of their tokens takes some hundred bytes until it is counted."""
 
@@ -58,6 +60,10 @@ class ByteLevelVocabulary(Vocabulary):
             return piece_bytes(piece).decode()
         except UnicodeDecodeError:
             return None
+
+    def piece_name(self, text: str) -> str:
+        """Return the name that a piece with this text has."""
+        return "".join(VISIBLE[byte] for byte in text.encode())
 
     def with_merges(self, merges: Sequence[str]) -> "ByteLevelVocabulary":
         """Return the vocabulary with more pieces, after all others and merged after all others, in this order."""

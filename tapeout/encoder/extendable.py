@@ -51,6 +51,10 @@ class Vocabulary(ABC):
         """Return the text that the name of a piece spells; None if it has a part of a character."""
 
     @abstractmethod
+    def piece_name(self, text: str) -> str:
+        """Return the name that a piece with this text has."""
+
+    @abstractmethod
     def with_merges(self, merges: Sequence[str]) -> Self:
         """Return the vocabulary with more pieces, after all others and merged after all others, in this order."""
 

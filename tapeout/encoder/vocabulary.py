@@ -142,6 +142,10 @@ class SentencePieceVocabulary(Vocabulary):
         """Return the text of a piece."""
         return piece_text(piece)
 
+    def piece_name(self, text: str) -> str:
+        """Return the name that a piece with this text has."""
+        return text.replace(" ", WORD_MARK)
+
     def with_merges(self, merges: Sequence[str]) -> "SentencePieceVocabulary":
         """Return the model with more pieces; see ``extend``."""
         return SentencePieceVocabulary(extend(self.content, list(merges)))
