@@ -20,6 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.tables import table, write
 from tapeout.config.computation import Computation
+from tapeout.evals.alternatives import Alternatives, nats_of_alternatives
 from tapeout.evals.generation import greedy
 from tapeout.evals.likelihood import Window, nats
 from tapeout.evals.loaded_model import load
@@ -41,6 +42,31 @@ class Outcome:
     sampled: list[list[int]]
     likelihoods: list[float]
     seconds: list[float]
+
+
+def choices(network: Any, prompts: list[list[int]]) -> tuple[float, float, float]:
+    """Score four choices of 12 tokens after each prompt; return how the prompt is best computed.
+
+    Returns:
+        Seconds with the prompt computed for each choice, seconds with it computed once, and the largest relative
+        difference of a likelihood.
+    """
+    groups = [
+        Alternatives(
+            [Window(4 * row + choice, [*ids, *range(10 + choice, 22 + choice)], len(ids)) for choice in range(4)]
+        )
+        for row, ids in enumerate(prompts)
+    ]
+    windows = [window for group in groups for window in group.windows]
+    marks, found = [time.perf_counter()], []
+    for score in (
+        lambda: nats(network, windows, len(windows), 16_384),
+        lambda: nats_of_alternatives(network, groups, len(windows), 16_384),
+    ):
+        found.append(score())
+        marks.append(time.perf_counter())
+    apart = max(abs(one / other - 1) for one, other in zip(*found, strict=True))
+    return marks[1] - marks[0], marks[2] - marks[1], apart
 
 
 def model_folder(folder: Path) -> Path:
@@ -87,6 +113,8 @@ def main() -> None:
             few = evaluate(network, prompts[:ON_CPU], 32)
             equal = [a == b for pair in zip(few.answers, cpu.answers, strict=True) for a, b in zip(*pair, strict=True)]
             apart = max(abs(a / b - 1) for a, b in zip(few.likelihoods, cpu.likelihoods, strict=True))
+            choices(network, prompts[:8])
+            alone, shared, differing = choices(network, prompts)
             written = [sum(map(len, answers)) for answers in (first.answers, first.sampled)]
             speeds = [written[0], written[1], sum(map(len, prompts))]
             rows.append(
@@ -99,10 +127,13 @@ def main() -> None:
                     else "no",
                     f"{sum(equal)} of {len(equal)}",
                     f"{apart:.1e}",
+                    f"{alone:.2f} and {shared:.2f}",
+                    f"{differing:.1e}",
                 ]
             )
     header = ["variant", "greedy tokens/s", "sampled tokens/s", "scored tokens/s", "repetition has the same bits"]
     header += ["greedy tokens equal to the CPU's", "largest relative difference of a likelihood from the CPU's"]
+    header += ["seconds for 96 questions with four choices: prompt computed four times, and once", "largest difference"]
     write(page, ["# Evaluation on a GPU", "Written by `benchmarks/evaluation_gpu.py`.", table(header, rows)])
 
 
