@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from tapeout.graph.identity.digest import digest_file
 from tests.graph.conftest import Project, make_project
+from tests.starter import run_module
 
 PLAIN = Path(__file__).parent / "plain" / "Snakefile"
 SOURCE = "b\na\nc\n" + "a\n" * 1_000_000
@@ -120,7 +121,7 @@ class Tapeout(Side):
     def _tapeout(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "tapeout.cli", *arguments]
         variables = {**self.variables(), "COLUMNS": "120"}
-        done = subprocess.run(command, cwd=self.root, env=variables, capture_output=True, text=True, check=False)
+        done = run_module(command, self.root, variables, timeout=300)
         return " ".join(re.sub("[─━]+", " ", done.stdout).split())
 
     @override

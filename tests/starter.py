@@ -29,13 +29,42 @@ COMMANDS = (
 )
 """Packages of Snakemake and of the command line."""
 NEMO = ("tests.nemo.imported",)
+FORWARD = """
+def forward(name: str, request: dict[str, object]) -> None:
+    import json
+    import os
+    import signal
+    import socket
+    import sys
+    reader, writer = os.pipe()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.connect("\\0" + name)
+        request = {**request, "cwd": os.getcwd(), "env": dict(os.environ)}
+        socket.send_fds(server, [json.dumps(request).encode()], [1, 2, writer])
+    os.close(writer)
+    child = int(os.read(reader, 16))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, lambda number, _: os.kill(child, number))
+    status = int(os.read(reader, 16))
+    if status < 0:
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
+"""
+"""Function of a program that a server of ``listen`` shall run instead; it ends with the status of that process."""
 AT_IMPORT = ("PYTHON", "HOME", "XDG_", "LC_", "LANG", "OPENBLAS_", "OMP_", "FSSPEC_", "SNAKEMAKE_")
 """Prefixes of variables that Python, or a package while it is imported, may read."""
 MAX_MESSAGE = 1 << 20
 
 
 def run_module(
-    command: list[str], cwd: Path, env: dict[str, str], timeout: float, packages: tuple[str, ...] = COMMANDS
+    command: list[str],
+    cwd: Path,
+    env: dict[str, str],
+    timeout: float,
+    packages: tuple[str, ...] = COMMANDS,
+    own_server: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m MODULE ARGUMENTS`` as ``subprocess.run`` does, and return its status, output and errors.
 
@@ -45,15 +74,22 @@ def run_module(
         env: its environment variables.
         timeout: seconds after which it is killed, and ``subprocess.TimeoutExpired`` raised.
         packages: what the process that starts it has imported.
+        own_server: start a server with those of the variables that packages may read, for all commands with the same.
     """
-    if _at_import(env) != _at_import(dict(os.environ)):
+    variables = _at_import(env)
+    if variables == _at_import(dict(os.environ)):
+        own_variables = None
+    elif own_server:
+        own_variables = tuple(sorted(variables.items()))
+    else:
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
     request = json.dumps({"arguments": command[2:], "cwd": str(cwd), "env": env}).encode()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         reader, writer = os.pipe()
         with open(reader, "rb", buffering=0) as answers:
             try:
-                socket.send_fds(_server(packages), [request], [output.fileno(), errors.fileno(), writer])
+                server = _server(packages, sys.executable, own_variables)
+                socket.send_fds(server, [request], [output.fileno(), errors.fileno(), writer])
             finally:
                 os.close(writer)
             pid = int(answers.read(16))
@@ -95,16 +131,20 @@ def _server(
     return ours
 
 
-def listen(python: Path, packages: tuple[str, ...], env: dict[str, str], name: str) -> None:
+def listen(
+    packages: tuple[str, ...], name: str, python: str = sys.executable, env: dict[str, str] | None = None
+) -> None:
     """Let a server also start programs for other processes, which connect to a socket with that abstract name.
 
     A client sends what ``run_module`` sends: its request, and the files for output, errors and answers. A program is a
-    module or the path of a script. The server's variables are ``env``, and it ends with this process.
+    module or the path of a script. The server's variables are ``env``, or those of this process, with which it ends.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0{name}")
         listener.listen(64)
-        socket.send_fds(_server(packages, str(python), tuple(env.items())), [b"listen"], [listener.fileno()])
+        socket.send_fds(
+            _server(packages, python, None if env is None else tuple(env.items())), [b"listen"], [listener.fileno()]
+        )
 
 
 def _requests(connection: socket.socket) -> Iterator[tuple[bytes, list[int]]]:
@@ -132,6 +172,7 @@ def _serve(connection: socket.socket, packages: list[str]) -> list[str]:
         __import__(name)
     sys.path.pop(0)
     gc.freeze()  # the programs' collections of garbage need not look at what the packages left
+    gc.set_threshold(100_000)  # they would take a tenth of the time of a short program
     requests = _requests(connection)
     while (request := next(requests, None)) is not None:
         data, (output, errors, answers) = request

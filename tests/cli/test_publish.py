@@ -34,6 +34,7 @@ class Place:
 
     root: Path
     hub: Hub
+    home: Path
 
     def build(self, files: dict[str, bytes], artifact: str = "export/hf", certify: bool = True) -> str:
         """Write an artifact as a run leaves it, and a certificate of ``export/hf``; return the artifact's digest."""
@@ -72,9 +73,9 @@ class Place:
     ) -> tuple[int, str]:
         """Return exit code and output of ``tapeout publish``."""
         given = {"PYTHONPATH": str(ROOT), "HF_ENDPOINT": self.hub.address, "HF_TOKEN": TOKEN, "COLUMNS": "100"}
-        kept = {"PATH": "/usr/bin:/bin", "HOME": str(self.root.parent / "home"), "LANG": "C.UTF-8"}
+        kept = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8"}
         command = [sys.executable, "-m", "tapeout.cli", "publish", artifact, "--repo", repo, *arguments]
-        done = run_module(command, self.root, {**kept, **given, **variables}, timeout=300)
+        done = run_module(command, self.root, {**kept, **given, **variables}, timeout=300, own_server=True)
         text = done.stdout + done.stderr
         assert "Traceback" not in text and TOKEN not in text and READER not in text, text
         return done.returncode, " ".join(text.split())
@@ -84,15 +85,21 @@ class Place:
         return sorted(self.root.glob("results/.published/**/*.json"))
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home folder of the commands, one for all, so that one process can start them."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, home: Path) -> Iterator[Place]:
     root = tmp_path / "project"
     (root / "envs").mkdir(parents=True)
     (root / "Snakefile").touch()
     shutil.copy(ROOT / "envs" / "serve.lock", root / "envs")
     (root / ".envs").symlink_to(ROOT / ".envs")
     with upload_server() as hub:
-        made = Place(root, hub)
+        made = Place(root, hub, home)
         made.build(FILES)
         yield made
 

@@ -1,9 +1,9 @@
 """The section ``container``, and its effect on the whole graph."""
 
 import json
+import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tapeout.config.container import Container
 from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
 from tapeout.graph.identity.environment import read_environment
+from tests.starter import run_module
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "ab" * 32
@@ -68,8 +69,8 @@ def recipes(folder: Path, target: str, config: str = "") -> dict:
     if config:
         (folder / "my.yaml").write_text(config)
         files = ["my.yaml"]
-    command = [sys.executable, "-c", RECIPES, target, *files]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    (folder / "print_recipes.py").write_text(RECIPES)
+    done = run_module([sys.executable, "-m", "print_recipes", target, *files], folder, dict(os.environ), timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

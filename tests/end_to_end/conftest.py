@@ -79,9 +79,8 @@ def clone(folder: Path, new_processes: bool = False) -> Clone:
         if source.is_file() or source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
-    if new_processes:
-        (folder / ".envs").symlink_to(ROOT / ".envs")
-    else:
+    (folder / ".envs").symlink_to(ROOT / ".envs")
+    if not new_processes:
         forked_steps.use(folder)
     data = read_environment("data", ROOT)
     python = ROOT / data.folder / "bin" / "python"

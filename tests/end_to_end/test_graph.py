@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.end_to_end import forked_steps
 from tests.end_to_end.conftest import Clone, Run, clone
 
 pytestmark = pytest.mark.end_to_end
@@ -89,13 +90,16 @@ def test_the_second_run_and_a_run_from_the_store_do_nothing(finished: tuple[Clon
 
 
 def test_another_folder_gives_the_same_bytes(finished: tuple[Clone, Run], tmp_path: Path) -> None:
-    """Everything but the evaluations of the other two models, by the same program, and the page with its own inputs."""
+    """Everything but the evaluations of the other two models, by the same program, and the page with its own inputs.
+
+    The other programs are forks of one that has imported NeMo, and those of the first graph are processes of their own.
+    """
     made, _ = finished
     digests = made.digests()
     of_the_page = ("evaluation/base/", "evaluation/dapt/", "eval_report", "contamination/")
     left_out = [name for name in digests if name.startswith(of_the_page)]
     tasks = ("bits_per_byte.json", "instruction_answers/rtl.json")
-    other = clone(tmp_path / "quite" / "another place", new_processes=True)
+    other = clone(tmp_path / "quite" / "another place")
     other.run("export/serve_check.json", *(f"results/.graph/evaluation/sft/{task}.sealed" for task in tasks))
     assert other.digests() == {name: digest for name, digest in digests.items() if name not in left_out}
     assert len(left_out) == 7
@@ -104,6 +108,7 @@ def test_another_folder_gives_the_same_bytes(finished: tuple[Clone, Run], tmp_pa
 def test_a_sweep_trains_only_what_differs(finished: tuple[Clone, Run], tmp_path: Path) -> None:
     """One of the two variants is the configuration itself; its model and evaluations are there."""
     shutil.copytree(finished[0].root, tmp_path / "clone", symlinks=True)
+    forked_steps.use(tmp_path / "clone")
     made, own = Clone(tmp_path / "clone"), "sweep/lr=0.0001"
     config = made.root / "tiny/config.yaml"
     text = config.read_text()

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -17,6 +18,8 @@ from tapeout.graph.identity.environment import read_environment
 from tapeout.nemo import probe as module
 from tapeout.nemo.probe import MODULES, OPTIONAL, probe
 from tapeout.program import StepFailed
+from tests.starter import NEMO as IMPORTED
+from tests.starter import run_module
 
 pytestmark = pytest.mark.environment("nemo")
 
@@ -100,19 +103,26 @@ def test_all_mismatches_are_reported_together(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_as_a_program(tmp_path: Path) -> None:
-    """A mismatch ends it with the two sentences and no output; without one it writes the same bytes each time."""
+    """A mismatch ends it with the two sentences and no output; without one it writes the same bytes each time.
 
-    def run(packages: dict[str, str], output: str) -> subprocess.CompletedProcess[str]:
+    One of three is a process that imports the packages; two are forks of one that has done so.
+    """
+
+    def command(packages: dict[str, str], output: str) -> list[str]:
         (tmp_path / "params.json").write_text(json.dumps({"packages": packages}))
         options = ["--params", str(tmp_path / "params.json"), "--output", str(tmp_path / output)]
-        command = [sys.executable, "scripts/probe.py", *options]
-        environment = {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        return ["scripts/probe.py", *options]
 
-    done = run({"torch": "1.0"}, "no.json")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def fork(packages: dict[str, str], output: str) -> subprocess.CompletedProcess[str]:
+        return run_module([sys.executable, "-m", *command(packages, output)], ROOT, environment, 300, IMPORTED)
+
+    done = fork({"torch": "1.0"}, "no.json")
     assert done.returncode == 1 and not (tmp_path / "no.json").exists()
     last = done.stderr.rstrip().splitlines()[-2:]
     assert last[0].startswith("StepFailed: ") and last[1].startswith("  fix: ")
-    for output in ("a.json", "b.json"):
-        assert run({}, output).returncode == 0
+    assert fork({}, "a.json").returncode == 0
+    new_process = [sys.executable, *command({}, "b.json")]
+    assert subprocess.run(new_process, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}).returncode == 0
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()

@@ -16,6 +16,7 @@ import pytest
 from tapeout.nemo.checkpoint import CheckpointWeights, checkpoint_tensors
 from tests.nemo.process import run_program
 from tests.nemo.tiny_model import folder_content
+from tests.train import forked_ranks
 from tests.train.interrupted_trainings import STEPS, last_checkpoint
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -32,7 +33,11 @@ SECONDS = 900
 
 
 def start(trainings: Path, output: Path, layout: dict[str, int], **variables: str) -> subprocess.Popen[str]:
-    """Start scripts/sft.py with the job of interrupted_trainings.py in a layout of two ranks."""
+    """Start scripts/sft.py with the job of interrupted_trainings.py in a layout of two ranks.
+
+    The ranks of the first trainings are forks, and those of the resumed one are processes as for a user, because the
+    import of NeMo takes longer than the training.
+    """
     job = json.loads((trainings / "sft.json").read_text())
     params = output.with_name("params.json")
     params.write_text(json.dumps({**job, "layout": layout}))
@@ -52,11 +57,12 @@ def start(trainings: Path, output: Path, layout: dict[str, int], **variables: st
 def two_machines(trainings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the model that two torchruns write without interruption."""
     output = tmp_path_factory.mktemp("machines") / "model"
+    variables = {**forked_ranks.use(output.parent), "TAPEOUT_NODES": "2"}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     processes = [
-        start(trainings, output, TWO_NODES, TAPEOUT_NODES="2", TAPEOUT_RENDEZVOUS=address, SLURM_NODEID=str(node))
+        start(trainings, output, TWO_NODES, **variables, TAPEOUT_RENDEZVOUS=address, SLURM_NODEID=str(node))
         for node in (0, 1)
     ]
     try:
@@ -75,14 +81,14 @@ def test_one_machine_killed_and_resumed_writes_the_same_bytes(
     checkpoints, output = tmp_path / "checkpoints", tmp_path / "model"
     checkpoints.mkdir()
     variables = {"TAPEOUT_STATE": str(checkpoints), "TAPEOUT_CHECKPOINT_SECONDS": "0"}
-    killed = start(trainings, output, TWO_NODES, **variables)
+    killed = start(trainings, output, TWO_NODES, **variables, **forked_ranks.use(tmp_path))
     assert killed.stdout is not None
     text = ""
     for line in killed.stdout:
         text += line
         if "checkpoint saved at step 4" in line:
             break
-    os.kill(second_rank(killed.pid), signal.SIGKILL)
+    os.kill(forked_ranks.process_id(tmp_path, 1), signal.SIGKILL)
     text += killed.communicate(timeout=SECONDS)[0]
     assert killed.returncode == 1 and "StepFailed: Rank 1 of 2 ended with signal 9" in text.splitlines()[-2], text
     assert not output.exists()
@@ -95,14 +101,6 @@ def test_one_machine_killed_and_resumed_writes_the_same_bytes(
         assert actual[path] == data, path
     files = sorted(path.name for path in (checkpoints / "step-15").iterdir())
     assert files == ["checkpoint.json", "part-0.pt"], "of two replicas only the first writes"
-
-
-def second_rank(starter: int) -> int:
-    """Return the process id of rank 1."""
-    for child in Path(f"/proc/{starter}/task/{starter}/children").read_text().split():
-        if b"LOCAL_RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
-            return int(child)
-    raise AssertionError("no such rank")
 
 
 def test_two_ranks_use_the_batches_of_one(trainings: Path, two_machines: Path) -> None:

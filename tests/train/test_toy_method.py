@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tapeout import plugins
 from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
 from tapeout.train.method import Method
+from tests.starter import NEMO, run_module
 from tests.toys import toy_method
 
 pytestmark = [pytest.mark.environment("nemo"), pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -61,13 +61,10 @@ def test_it_trains(trainings: Path, tmp_path: Path) -> None:
         "output": tmp_path / "model",
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TAPEOUT_", "SLURM_"))}
-    process = subprocess.run(
-        [sys.executable, "program.py", *(str(word) for name, path in options.items() for word in (f"--{name}", path))],
-        env={**clean, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), plugins.VARIABLE: NAME},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "program"]
+    command += [str(word) for name, path in options.items() for word in (f"--{name}", path)]
+    variables = {**clean, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), plugins.VARIABLE: NAME}
+    process = run_module(command, tmp_path, variables, 1200, NEMO)
     assert process.returncode == 0, process.stderr[-4000:]
     assert "toy step 3" in process.stdout
     log = json.loads((tmp_path / "model/train_log.json").read_text())

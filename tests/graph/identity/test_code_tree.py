@@ -63,11 +63,11 @@ def test_every_module_of_this_project_can_be_written(tmp_path: Path) -> None:
     names = [
         path.relative_to(ROOT).as_posix() for folder in ("tapeout", "scripts") for path in (ROOT / folder).rglob("*.py")
     ]
-    code = {name: digest_tree(parse((ROOT / name).read_bytes(), Path(name)), Path(name)) for name in names}
+    originals = {name: parse((ROOT / name).read_bytes(), Path(name)) for name in names}
+    code = {name: digest_tree(original, Path(name)) for name, original in originals.items()}
     tree = materialise(code, ROOT, tmp_path / "trees")
-    for name in names:
+    for name, original in originals.items():
         again = parse((tree / name).read_bytes(), Path(name))
-        original = parse((ROOT / name).read_bytes(), Path(name))
         complete(original)  # an empty body has become pass
         assert digest_tree(again, tree) == digest_tree(original, tree), name
 

@@ -14,7 +14,7 @@ import pytest
 
 from tapeout.errors import TapeoutError
 from tapeout.graph.address import locate
-from tapeout.graph.files import report_disk_errors
+from tapeout.graph.files import MAX_SIZE, report_disk_errors
 from tapeout.graph.named_runs import list_runs, save, summarize
 from tapeout.graph.store.action_index import ActionIndex
 from tapeout.graph.upkeep.gc import GcOptions, collect
@@ -75,7 +75,7 @@ def nested(path: Path) -> None:
 def sparse(path: Path) -> None:
     clear(path)
     with open(path, "wb") as file:
-        file.truncate(1 << 31)
+        file.truncate(MAX_SIZE + 1)
 
 
 DAMAGES = (no_bytes, too_long, folder_instead, pipe, link_to_copy, link_to_itself, nested)
