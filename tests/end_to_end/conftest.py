@@ -88,6 +88,19 @@ def clone(folder: Path, new_processes: bool = False) -> Clone:
     return Clone(folder)
 
 
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store for clones of several tests, in which the first of them builds what all have upstream."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def shared_store(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, used by all runs of the test."""
+    monkeypatch.setenv("TAPEOUT_STORE", str(store))
+    return store
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Clone:
     """A clone in which nothing was run."""

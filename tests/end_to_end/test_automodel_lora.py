@@ -22,6 +22,7 @@ def squad() -> str:
     return json.dumps({"version": "1.1", "data": articles})
 
 
+@pytest.mark.usefixtures("shared_store")
 def test_lora_on_squad(fresh: Clone) -> None:
     tiny = fresh.root / "tiny"
     (tiny / "squad.json").write_text(squad())

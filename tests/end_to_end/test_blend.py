@@ -26,6 +26,7 @@ def components(clone: Clone, parts: dict[str, dict[str, Any]]) -> None:
     path.write_text(yaml.safe_dump(config))
 
 
+@pytest.mark.usefixtures("shared_store")
 def test_dapt_trains_on_the_shards_and_their_gates_hold_it_up(sharded: Clone) -> None:
     run = sharded.run("dapt", ok=False)
     # a fraction of the source prose is the general corpus's test text

@@ -16,7 +16,8 @@ from moto.server import ThreadedMotoServer
 
 from tapeout.config.yaml_files import merge
 from tests.docs.pages import ROOT
-from tests.docs.table import FINISHED, Row
+from tests.docs.table import FINISHED, Row, distinct
+from tests.end_to_end import forked_steps
 from tests.end_to_end.conftest import Clone, Run
 from tests.sources.hub_server import Repository, serve_hub
 
@@ -71,6 +72,7 @@ def documented(finished: tuple[Clone, Run], tmp_path_factory: pytest.TempPathFac
     """Return a copy of the finished project in which the small configuration is the default."""
     project = tmp_path_factory.mktemp("documented") / "project"
     shutil.copytree(finished[0].root, project, symlinks=True)
+    forked_steps.use(project)
     default = project / "config/default.yaml"
     tiny = yaml.safe_load((project / "tiny/config.yaml").read_text())
     default.write_text(yaml.safe_dump(merge(yaml.safe_load(default.read_text()), tiny)))
@@ -86,7 +88,7 @@ def shell(documented: Path) -> str:
     return subprocess.run(["make", "-s", "shell"], cwd=documented, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("given", FINISHED, ids=lambda given: given.text)
+@pytest.mark.parametrize("given", distinct(FINISHED), ids=lambda given: given.text)
 def test_command_of_the_documentation(given: Row, documented: Path, variables: dict[str, str], shell: str) -> None:
     if given.text == "snakemake corpus/words.json":
         add_the_documented_rule(documented)

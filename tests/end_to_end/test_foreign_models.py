@@ -23,6 +23,7 @@ def with_model(folder: Path, name: str) -> Clone:
     return made
 
 
+@pytest.mark.usefixtures("shared_store")
 @pytest.mark.parametrize("name", [pytest.param(IN_MAKE_TEST, marks=pytest.mark.end_to_end), *OTHERS])
 def test_a_model_of_another_family_goes_through_the_graph(name: str, tmp_path: Path) -> None:
     made = with_model(tmp_path / "clone", name)

@@ -30,6 +30,7 @@ def set_limit(clone: Clone, fraction: float) -> None:
     path.write_text(yaml.safe_dump(config))
 
 
+@pytest.mark.usefixtures("shared_store")
 def test_contamination_stops_training_and_a_higher_limit_lets_it_start(fresh: Clone) -> None:
     contaminate(fresh)
     run = fresh.run("dapt", ok=False)

@@ -110,12 +110,13 @@ def from_hub(hub: Hub, repository: str, files: dict[str, bytes], gated: bool = F
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("hub")
     clone = copied(folder / "clone")
     shards = parquet(folder)
     with serve_hub() as hub, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_ENDPOINT", hub.address)
+        patch.setenv("TAPEOUT_STORE", str(store))
         patch.delenv("HF_TOKEN", raising=False)
         sources = yaml.safe_load((clone.root / "tiny/sources.yaml").read_text())
         sources |= {
@@ -183,7 +184,7 @@ def test_parquet_shards_are_the_general_corpus(place: Place) -> None:
 
 
 def test_a_gated_model_needs_a_token_which_is_found_nowhere_after(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = place.clone.run(*mark("sources/llama-2-7b"), ok=False).text
     assert "AccessDenied" in text and "there is no token in HF_TOKEN" in text and "/meta-llama/Llama" in text
@@ -191,8 +192,9 @@ def test_a_gated_model_needs_a_token_which_is_found_nowhere_after(
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert place.clone.run(*mark("sources/llama-2-7b")).built == ["sources/llama-2-7b"]
     assert (place.clone.root / "results/sources/llama-2-7b/model.safetensors").read_bytes() == b"w" * 9999
-    for folder in ("results", "store", "logs", "work", "downloads", ".snakemake"):
-        for path in (place.clone.root / folder).rglob("*"):
+    assert any((store / "objects").rglob("*"))
+    for folder in (store, *map(place.clone.root.joinpath, ("results", "logs", "work", "downloads", ".snakemake"))):
+        for path in folder.rglob("*"):
             assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
 
 

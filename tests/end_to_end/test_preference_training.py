@@ -32,6 +32,7 @@ def batch(project: Clone, *options: str) -> str:
     return done.stdout
 
 
+@pytest.mark.usefixtures("shared_store")
 def test_from_pairs_to_an_evaluated_model(tmp_path: Path) -> None:
     project = clone(tmp_path / "project")
     tiny, results = project.root / "tiny", project.root / "results"
