@@ -4,6 +4,7 @@ A command is run as it is written, in a copy of the project, unless its row chan
 name that exists there, and what would train for minutes, needs a cluster or never ends is run as a dry run or once.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SLURM = "snakemake --profile slurm"
@@ -41,6 +42,11 @@ def only_parsed(target: str) -> Row:
     return Row(target, target.replace("make", "make --dry-run", 1))
 
 
+def distinct(rows: Iterable[Row]) -> list[Row]:
+    """Return one row for each command that is run, in their order."""
+    return list({row.command: row for row in rows}.values())
+
+
 FINISHED = (
     Row(". <(make -s shell)", ". <(make -s shell) && command -v snakemake tapeout"),
     Row("make environments"),
@@ -76,7 +82,6 @@ FINISHED = (
     # the servers are tested in tests/serve/test_server.py
     Row("tapeout serve export/hf --port 8000", "tapeout serve export/hf --port 8000 --check"),
     Row("tapeout verify"),
-    Row("tapeout verify --deep"),
     Row("tapeout verify --deep --repair"),
     Row("tapeout runs save before"),
     Row("tapeout runs save NAME", "tapeout runs save again"),
@@ -173,6 +178,7 @@ PARSED = (
 """Commands that need no results: they are run as they are, or only as far as their command line is parsed."""
 
 ELSEWHERE = {
+    "tapeout verify --deep": ("tests/cli/test_commands.py", 'call(built, "verify", "--deep")'),
     "pip install .": (
         "tests/cli/test_start.py",
         "test_an_installation_with_pip_has_a_program_that_works_in_and_outside_a_project",
