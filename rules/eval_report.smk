@@ -3,6 +3,7 @@ rule eval_report:
         action("eval_report"),
         **wiring.recall,
         **wiring.serving_checks,
+        **panel.report_inputs,
         evaluations=lambda wildcards: [artifact(f"evaluation/{model}/{task}.json") for model, task in wiring.evaluated],
         contamination=lambda wildcards: [artifact(f"contamination/{task}.json") for task in settings.evaluations],
         models=lambda wildcards: [artifact(name) for name in settings.evaluation.models.values()],

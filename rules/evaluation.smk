@@ -3,12 +3,12 @@ rule evaluate:
         action("evaluation/{model}/{task}.json"),
         **wiring.after_probe,
         **wiring.chat_template,
-        model=lambda wildcards: artifact(settings.evaluation.models[wildcards.model]),
+        model=lambda wildcards: artifact(panel.scored_models[wildcards.model]),
         data=lambda wildcards: [artifact(*file) for file in settings.evaluations[wildcards.task].files.values()],
     output:
         sealed("evaluation/{model}/{task}.json"),
     wildcard_constraints:
-        model="|".join(settings.evaluation.models),
+        model=pattern_of(panel.scored_models),
         task=wiring.scored_tasks(apart=False),
     params:
         **wiring.evaluate_parameters,

@@ -3,16 +3,19 @@
 import re
 
 from tapeout.config.inspection_scope import InspectionScope
-from tapeout.config.wiring import Wiring
+from tapeout.config.panel_wiring import PanelWiring
+from tapeout.config.wiring import Wiring, pattern_of
 from tapeout.graph.identity.environment import read_environment
 from tapeout.graph.layer import named_errors
+from tapeout.graph.plan import rates
 from tapeout.nemo.probe import MODULES
 
 action, artifact, sealed, parameters, build = layer.action, layer.artifact, layer.sealed, layer.parameters, layer.build
 with named_errors():
-    scope, wiring = InspectionScope(settings), Wiring(settings, artifact)
+    scope, wiring, panel = InspectionScope(settings), Wiring(settings, artifact), PanelWiring(settings, artifact)
     nemo_image = layer.container(settings.container.image, settings.container.python)
     nemo_lock = read_environment("nemo", layer.root).packages
+training_gpu = settings.dapt.layout.gpu_model or rates.DEFAULT_GPU
 locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}
 
 
@@ -36,6 +39,7 @@ include: "deploy_nim.smk"
 include: "problems.smk"
 include: "samples.smk"
 include: "evaluation.smk"
+include: "tokenizer_panel.smk"
 include: "contamination.smk"
 include: "eval_report.smk"
 

@@ -68,6 +68,7 @@ TABLE: dict[str, Callable[[Estimates, Wildcards], Hints]] = {
     "data_report": lambda work, _: hints(2, 500_000),
     "gates": lambda work, _: hints(1, 100),
     "tokenizer": lambda work, _: hints(15, 1_100_000),
+    "tokenizer_panel": lambda work, _: hints(10, 200_000),
     BASE: lambda work, _: hints(work.base_seconds, work.base_bytes, gflop=work.base_gflop),
     "base_extended": lambda work, _: hints(
         work.copying_seconds(10), work.extended_bytes, parameters=work.extended_parameters

@@ -32,6 +32,7 @@ ARTIFACTS = [
     "evaluation/dapt/instruction_answers/rtl.json",
     "evaluation/sft/bits_per_byte.json",
     "evaluation/sft/instruction_answers/rtl.json",
+    "evaluation/tokenizer.surgery/bits_per_byte.json",
     "export/certificate.json",
     "export/hf",
     "export/serve_check.json",
@@ -51,6 +52,7 @@ ARTIFACTS = [
     "sources/questions",
     "sources/tiny-tokenizer",
     "tokenizer",
+    "tokenizer_panel.json",
 ]
 NO_NUMBER_COMES_FROM = {
     "data_report",

@@ -27,6 +27,11 @@ class Gpu:
     utilisation: float
     memory: int
 
+    @property
+    def rate(self) -> float:
+        """FLOP/s that training reaches."""
+        return self.peak * self.utilisation
+
 
 GPUS = {"a100": Gpu(312e12, 0.40, 79), "h100": Gpu(989e12, 0.38, 79), "h200": Gpu(989e12, 0.38, 139)}
 """GPU models; docs/cost.md cites the sources."""
@@ -65,8 +70,7 @@ def device(resources: dict[str, Any], threads: int, kind: str) -> Device:
     if not gpus or resources.get("device") == "cpu":
         return Device(kind, threads, CORE_RATE)
     model = str(resources.get("gpu_model") or _parse_gres(resources)[0] or DEFAULT_GPU).lower()
-    known = gpu(model)
-    return Device(model, gpus, known.peak * known.utilisation)
+    return Device(model, gpus, gpu(model).rate)
 
 
 def gpu(model: str) -> Gpu:

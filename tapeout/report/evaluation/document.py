@@ -20,6 +20,7 @@ from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Origin, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.evaluation.serving import Serving
+from tapeout.report.evaluation.tokenizer import TokenizerSection
 
 SCHEMA: Literal["tapeout.eval-report/1"] = "tapeout.eval-report/1"
 
@@ -146,6 +147,12 @@ class ServedModel(Serving):
     computed_from: Digests
 
 
+class Tokenizer(TokenizerSection):
+    """What the extended tokenizer changes."""
+
+    computed_from: Digests
+
+
 @dataclass(frozen=True)
 class ChangeLine(Change):
     """A line of a table of changes, as text; ``table`` is the title of the section."""
@@ -179,6 +186,7 @@ class Document(Part):
     training: dict[str, Training]
     retrieval: Retrieval | None = None
     serving: ServedModel | None = None
+    tokenizer: Tokenizer | None = None
     gates: list[GateResult]
     artifacts: list[Origin]
     method: Method

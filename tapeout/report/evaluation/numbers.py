@@ -13,6 +13,7 @@ from tapeout.report.evaluation.gates import GateResult, measure_gates
 from tapeout.report.evaluation.paired_tests import POWER
 from tapeout.report.evaluation.report import EvaluationReport, headline
 from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK
+from tapeout.report.evaluation.tokenizer import BITS, PANEL
 
 DIGITS = 6
 """Decimal digits of every float in report.json."""
@@ -97,6 +98,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
         },
         **_retrieval(report),
         **_serving(report),
+        **_tokenizer(report),
         "artifacts": [asdict(origin) for origin in report.provenance.table()],
         "method": {
             **{name: getattr(job, name) for name in ReportSettings.model_fields if name != "gates"},
@@ -168,4 +170,17 @@ def _serving(report: EvaluationReport) -> dict[str, Any]:
         return {}
     return {
         "serving": {**report.serving.as_json(), "computed_from": report.provenance.digests(CERTIFICATE, SERVE_CHECK)}
+    }
+
+
+def _tokenizer(report: EvaluationReport) -> dict[str, Any]:
+    """Return the section on the tokenizer by its key in report.json; nothing if it has no new pieces."""
+    if report.section is None:
+        return {}
+    results = [f"evaluation/{name}/{BITS}.json" for name, _ in report.section.labels]
+    return {
+        "tokenizer": {
+            **report.section.section.model_dump(mode="json"),
+            "computed_from": report.provenance.digests(PANEL, *results),
+        }
     }

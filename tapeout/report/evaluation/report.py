@@ -19,6 +19,7 @@ from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.evaluation.serving import Serving
+from tapeout.report.evaluation.tokenizer import TokenizerPage, visible
 from tapeout.report.page.render import count, render
 
 MAX_SPIKES = 10
@@ -46,6 +47,7 @@ class EvaluationReport:
         action: digest of the report's own action, which covers all parameters, code and inputs.
         recall: recall of retrieval, if the configuration has it.
         serving: checks of the exported model, if it is evaluated.
+        section: section on the tokenizer, if it has new pieces.
     """
 
     facts: Mapping[str, ModelFacts]
@@ -61,6 +63,7 @@ class EvaluationReport:
     action: str
     recall: RecallReport | None = None
     serving: Serving | None = None
+    section: TokenizerPage | None = None
 
     @property
     def models(self) -> dict[str, str]:
@@ -117,6 +120,7 @@ def build(
     action: str,
     recall: RecallReport | None = None,
     serving: Serving | None = None,
+    section: TokenizerPage | None = None,
 ) -> EvaluationReport:
     """Compute all numbers of the report.
 
@@ -130,6 +134,7 @@ def build(
         action: digest of the report's action.
         recall: recall of retrieval, if the configuration has it.
         serving: checks of the exported model, if it is evaluated.
+        section: section on the tokenizer, if it has new pieces.
 
     Raises:
         UnusableResult: a file is missing or not the result of its task, or the models have different test data.
@@ -174,6 +179,7 @@ def build(
         action=action,
         recall=recall,
         serving=serving,
+        section=section,
     )
 
 
@@ -232,7 +238,7 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
     }
     filters: dict[str, Callable[..., str]] = {
         **{"value_of": value_of, "interval_of": interval_of},
-        "clean_value": clean_value,
+        **{"clean_value": clean_value, "visible": visible},
     }
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
 
