@@ -1,4 +1,4 @@
-"""Write the evaluation report: report.html, and report.json for programs."""
+"""Write the evaluation report: report.html, report.md, and report.json, measures.csv and changes.csv for programs."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from tapeout.config.report import EvalReportJob
 from tapeout.config.tokenizer_panel import SURGERY
 from tapeout.program import step
 from tapeout.report.evaluation.contamination import Contamination
+from tapeout.report.evaluation.forms import write_forms
 from tapeout.report.evaluation.inputs import Action, Provenance, TokenizerReport, action_digest, read_input, read_logs
 from tapeout.report.evaluation.numbers import write_numbers
 from tapeout.report.evaluation.recall import RecallReport
@@ -69,6 +70,7 @@ def main(
     output.mkdir()
     gates = write_numbers(report, output / "report.json")
     write_page(report, gates, output / "report.html")
+    write_forms(report, gates, output)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,12 @@ from markupsafe import Markup
 from tapeout.evals.wording import SPACE, interval_of, percent, value_of
 from tapeout.report.comparison.curves import draw
 from tapeout.report.comparison.scores import AFTER, BEFORE, ModelComparison
+from tapeout.report.page.markdown import EXCERPT, cell
 from tapeout.report.page.render import render
-from tapeout.visible import visible
 
 SCHEMA = "tapeout.report-comparison/1"
 SHOWN = 20
 """Rows of an input, and answers, that the summary and the page name; the JSON has all."""
-EXCERPT = 160
-"""Characters of a text in a cell."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +163,6 @@ def _cut(lines: Iterable[str]) -> list[str]:
     every = list(lines)
     more = len(every) - SHOWN
     return [*every[:SHOWN], *([f"- … and {more} more"] if more > 0 else [])]
-
-
-def cell(text: str) -> str:
-    """Return text of data for Markdown: one line, not too long, without markup."""
-    line = " ".join(visible(text).split())
-    line = line if len(line) <= EXCERPT else f"{line[:EXCERPT]}…"
-    return "".join(f"\\{mark}" if mark in "\\`*_[]<>|#" else mark for mark in line)
 
 
 def page(comparisons: Sequence[ReportComparison]) -> str:

@@ -11,10 +11,11 @@ import pytest
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnusableResult
 from tapeout.report.comparison.curves import points_of
-from tapeout.report.comparison.document import Origin, ReportComparison, as_json, cell, markdown, page
+from tapeout.report.comparison.document import Origin, ReportComparison, as_json, markdown, page
 from tapeout.report.comparison.scores import AFTER, BEFORE, compare_models
 from tapeout.report.comparison.sides import Side, read_job
 from tapeout.report.evaluation.inputs import Step, TrainLog
+from tapeout.report.page.markdown import cell
 
 ROWS = 40
 TASK = "instruction_answers/rtl"
