@@ -25,7 +25,8 @@ LIMIT = 20
 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
 ROWS = (".jsonl", ".ndjson")
-PAGES = (".html", ".htm")
+PAGES = {".html": True, ".htm": True, ".md": False, ".csv": False}
+"""Suffixes of files that show the numbers of a JSON file beside them, and whether they have markup."""
 NUMBER = re.compile(r"\.\d+$")
 """Suffix of the name of a second copy (``graph.store.unused``)."""
 
@@ -182,7 +183,7 @@ class _Comparer:
             return lambda old, new: compare_weights(link(old, suffix), link(new, suffix), bounds, limit)
         if suffix in PAGES:
             json_level = self._json_level(path)
-            return lambda old, new: compare_page(old, new, json_level, limit)
+            return lambda old, new: compare_page(old, new, json_level, limit, PAGES[suffix])
         if archive_suffix(suffix):
             return self._archive
         return lambda old, new: compare_text(old, new, limit)
@@ -194,11 +195,15 @@ class _Comparer:
         return compare_values(before, after, self.bounds, self.limit)
 
     def _json_level(self, page: str) -> Level | None:
-        """Return the level of the JSON file with the numbers of a page, or None if there is no such file."""
-        path = str(PurePosixPath(page).with_suffix(".json")) if page else ""
-        if not all(path in entries for entries in self.entries) or not path:
-            return None
-        return self.differences[path].level if path in self.differences else Level.BYTES
+        """Return the level of the JSON file with the numbers of a page, or None if there is no such file.
+
+        It has the name of the page, or is the ``report.json`` beside it.
+        """
+        own = PurePosixPath(page or "none")
+        for path in map(str, (own.with_suffix(".json"), own.with_name("report.json"))):
+            if page and all(path in entries for entries in self.entries):
+                return self.differences[path].level if path in self.differences else Level.BYTES
+        return None
 
     def _archive(self, old: Path, new: Path) -> FileComparison:
         with self.unpacking.inside():

@@ -95,19 +95,22 @@ class _Visible(HTMLParser):
             self.lines.append(words)
 
 
-def compare_page(old: Path, new: Path, json_level: Level | None, limit: int | None) -> FileComparison:
-    """Compare two HTML pages, whose bytes differ, by their visible text.
+def compare_page(
+    old: Path, new: Path, json_level: Level | None, limit: int | None, has_markup: bool = True
+) -> FileComparison:
+    """Compare two pages, whose bytes differ, by their visible text.
 
     Args:
         old: the first page.
         new: the second page.
-        json_level: level of the JSON file of the same name, which has the numbers of the page; None if there is none.
+        json_level: level of the JSON file beside it, which has the numbers of the page; None if there is none.
             If these differ within the bounds, a page in which nothing else differs reaches ``METRICS`` too. If they
             are equal, the page has no reason to differ.
         limit: lines of the diff to keep.
+        has_markup: True for HTML; the lines of any other text are visible as they are.
     """
     try:
-        before, after = _visible(old), _visible(new)
+        before, after = (_visible(path) if has_markup else _text(path).splitlines() for path in (old, new))
         detail = _lines(before, after, limit)
     except Unreadable:
         return compare_bytes(old, new)

@@ -100,6 +100,10 @@ def test_the_level_of_a_page_depends_on_the_json_file_of_the_same_name(tmp_path:
     old: Files = {"report.html": "<p>loss 1.0001</p>", "report.json": '{"loss": 1.0001}'}
     new: Files = {"report.html": "<p>loss 1.0002</p>", "report.json": '{"loss": 1.0002}'}
     assert compared(tmp_path / "1", old, new).level is Level.METRICS
+    other: tuple[Files, Files] = ({**old, "numbers.csv": "a,1.0001\n"}, {**new, "numbers.csv": "a,1.0002\n"})
+    assert compared(tmp_path / "csv", *other).level is Level.METRICS
+    other[1]["numbers.csv"] = "b,1.0002\n"
+    assert compared(tmp_path / "named", *other).level is Level.NONE
     strict = Bounds.model_validate({"floats": {"relative": 0}})
     assert compared(tmp_path / "2", old, new, strict).level is Level.NONE
     alone = {"report.html": "<p>1.0</p>"}, {"report.html": "<p>2.0</p>"}

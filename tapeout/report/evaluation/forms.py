@@ -86,11 +86,9 @@ def _markdown(report: EvaluationReport, gates: Sequence[GateResult]) -> Iterator
         for line in changes.lines:
             texts = (line.measure, line.step, line.change, line.interval, line.corrected, line.verdict)
             yield f"| {' | '.join(map(cell, texts))} |"
-    yield (
-        f"\nIntervals are {confidence} intervals. Action {report.action}. report.json has every number with the digests "
-        "of the artifacts that it was computed from, measures.csv and changes.csv have the tables, and report.html is "
-        "the page.\n"
-    )
+    yield f"\nIntervals are {confidence} intervals. Action {report.action}."
+    yield "report.json has every number with the digests of the artifacts that it was computed from, measures.csv and"
+    yield "changes.csv have the tables, and report.html is the page.\n"
 
 
 def _table(report: EvaluationReport, table: Table) -> Iterator[str]:
