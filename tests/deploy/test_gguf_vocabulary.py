@@ -11,6 +11,7 @@ from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.gguf import tokenizer_fields, tokenizer_files
 from tapeout.encoder.load import load_encoder
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
+from tapeout.encoder.vocabulary import extend
 from tests.deploy.material import MODEL
 from tests.deploy.test_gguf import write_known
 
@@ -37,10 +38,12 @@ TEXTS = st.one_of(st.lists(UNITS, max_size=40).map("".join), st.text(st.characte
 def encoders(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, Any]]:
     """Encoders of each kind, and those made of the fields of their files."""
     pairs = []
-    for kind in ("sentencepiece", "gpt2", "llama3", "smollm2", "qwen2"):
+    for kind in ("sentencepiece", "extended", "gpt2", "llama3", "smollm2", "qwen2"):
         folder = tmp_path_factory.mktemp(kind)
         if kind == "sentencepiece":
             (folder / "tokenizer.model").write_bytes(MODEL)
+        elif kind == "extended":  # with pieces of characters that only byte pieces represent
+            (folder / "tokenizer.model").write_bytes(extend(MODEL, ["\n\n", "a\n", "a\n▁", "\t\t"]))
         else:
             write_known(folder, kind)
         pairs.append((load_encoder(folder), round_trip(folder)))
