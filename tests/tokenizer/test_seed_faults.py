@@ -1,6 +1,6 @@
 """Faults of the published notebooks in the extension of a vocabulary (docs/faults.md, F12 to F25).
 
-The tests of the rows of new pieces (F14 and F18 to F21) are in ``test_seed_faults_rows.py``.
+The tests of the rows of new pieces (F10, F14, F18 to F21 and F26) are in ``test_seed_faults_rows.py``.
 """
 
 from functools import cache

@@ -1,5 +1,6 @@
-"""Faults of the published notebooks in the rows of new pieces (docs/faults.md, F14 and F18 to F21)."""
+"""Faults of the published notebooks in the rows of new pieces (docs/faults.md, F10, F14, F18 to F21 and F26)."""
 
+import shutil
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import LlamaForCausalLM
 
 from tapeout.config.base import BaseExtended
 from tapeout.config.bases.tiny import Base
@@ -126,3 +128,23 @@ def test_memory_is_bounded_by_a_block_of_rows(tmp_path: Path, dtype: str, max_sh
     matrix = FolderWeights(tmp_path / "new")["lm_head.weight"]
     assert len(matrix) == 5120 and made.largest <= BLOCK_ROWS * 256 * 8 < 4440 * 256 * 2
     assert peak < 4440 * 256 * 2
+
+
+def test_f10_the_layout_of_the_files_is_that_of_the_model(folder: Path, tmp_path: Path) -> None:
+    """A model in many files is extended as one in a single file is: no number of files is assumed."""
+    shutil.copytree(folder, tmp_path / "many")
+    load_huggingface(folder / "base").save_pretrained(tmp_path / "many/base", max_shard_size="20KB")
+    (tmp_path / "many/base/model.safetensors").unlink()
+    assert len(list((tmp_path / "many/base").glob("*.safetensors"))) > 2
+    extended(folder, tmp_path / "one")
+    extended(tmp_path / "many", tmp_path / "other")
+    one, other = FolderWeights(tmp_path / "one"), FolderWeights(tmp_path / "other")
+    assert set(one) == set(other) and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_f26_the_extended_model_is_in_the_format_of_hugging_face(folder: Path, tmp_path: Path) -> None:
+    extended(folder, tmp_path / "extended")
+    model = LlamaForCausalLM.from_pretrained(tmp_path / "extended")
+    size = load_encoder(tmp_path / "extended/tokenizer.model").size
+    assert size == VOCABULARY.encoder.size + len(PIECES)
+    assert len(model.get_input_embeddings().weight) == len(model.get_output_embeddings().weight) == size
