@@ -149,6 +149,7 @@ class Yosys:
         )
         facts = _facts(folder)
         stage, is_limit = facts.stage, outcome.end not in ("ended", "crash")
+        is_limit = is_limit or outcome.status == yosys_program.NO_MEMORY
         if facts.problems:
             return Synthesis(reason=facts.problems[0])
         if stage in ("golden", "read", "synthesize"):

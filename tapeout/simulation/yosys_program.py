@@ -22,6 +22,8 @@ LOW = re.compile(r"(?:[a-z]_?)?(?:rst|reset)_?(?:n|ni|b|l)|n_?(?:rst|reset)", re
 CONFLICT = re.compile(r"conflicting drivers|conflicting with a constant")
 """Messages of Yosys about signals with several drivers."""
 LATCHES = {"$dlatch", "$adlatch", "$dlatchsr", "$sr"}
+NO_MEMORY = 71
+"""Exit status if the limit of memory is reached."""
 MAX_STATE_BITS = 600
 """Bits of registers and memories of one design, above which no miter is written."""
 PREFIX_STEPS = 8
@@ -222,6 +224,18 @@ def write_miter(yosys: Yosys, ports: dict[str, Any], clocks: set[str], single: b
 
 def main() -> None:
     """Synthesize the answer, and write a miter of it and the golden solution."""
+    try:
+        synthesize()
+    except MemoryError:  # of Yosys too, which has no message for it
+        os._exit(NO_MEMORY)
+
+
+def synthesize() -> None:
+    """Do so in the current folder.
+
+    Raises:
+        MemoryError: the limit of memory is reached.
+    """
     package, top, kind = sys.argv[1:4]
     log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tokenizers import Tokenizer as LibraryTokenizer
-
 from tapeout.config.tokenizer import Tokenizer
 from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.extendable import Vocabulary
 from tapeout.encoder.interface import Encoder
-from tapeout.tokenizer.extension import BATCH, Extension, check_not_lost
+from tapeout.encoder.library import library_ids
+from tapeout.tokenizer.extension import Extension, check_not_lost
 
 
 @dataclass(frozen=True)
@@ -132,17 +131,13 @@ def check_library(encoder: Encoder, content: str, texts: list[str], threads: int
     Raises:
         InvalidVocabulary: the ids of a text differ.
     """
-    library = LibraryTokenizer.from_str(content)
-    for start in range(0, len(texts), BATCH):
-        batch = texts[start : start + BATCH]
-        others = library.encode_batch_fast(batch, add_special_tokens=False)
-        for text, ids, other in zip(batch, encoder.encode_batch(batch, threads), others, strict=True):
-            if ids != other.ids:
-                at = next((n for n, (a, b) in enumerate(zip(ids, other.ids, strict=False)) if a != b), len(ids))
-                raise InvalidVocabulary(
-                    f"tokenizer.json gives other ids from token {at} on of a text that begins with {text[:60]!r}.",
-                    "Report this base tokenizer: its tokenizer.json is not exact.",
-                )
+    for text, ids, other in zip(texts, encoder.encode_batch(texts, threads), library_ids(content, texts), strict=True):
+        if ids != other:
+            at = next((n for n, (a, b) in enumerate(zip(ids, other, strict=False)) if a != b), len(ids))
+            raise InvalidVocabulary(
+                f"tokenizer.json gives other ids from token {at} on of a text that begins with {text[:60]!r}.",
+                "Report this base tokenizer: its tokenizer.json is not exact.",
+            )
     return len(texts)
 
 

@@ -8,23 +8,13 @@ Source: arXiv 2311.00176, section III-A.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from tokenizers.trainers import BpeTrainer
-
-from tapeout.encoder.byte_level import piece_bytes
 from tapeout.encoder.extendable import Vocabulary
-from tapeout.encoder.tokenizer_json import BYTES
+from tapeout.encoder.library import trained_pieces
 from tapeout.tokenizer.merges import Growth, NewPiece
 from tapeout.tokenizer.method import Material
 from tapeout.tokenizer.segmentation import merged
 
-BATCH = 256
-"""Texts that are encoded at once."""
 LETTER = re.compile("[a-zA-Z]")
 
 
@@ -52,28 +42,13 @@ def domain_pieces(material: Material) -> list[str]:
     """Return the texts of the pieces of a tokenizer that is trained on the domain text, the most frequent first.
 
     It is a byte-level BPE with half as many merges as the base vocabulary has pieces. Pieces without a letter, and
-    those that are
-    part of a character, are left out.
+    those that are part of a character, are left out.
     """
     texts = sorted(text for texts in material.domain.values() for text in texts)
-    tokenizer = train(texts, len(BYTES) + material.base.encoder.size // 2)
-    counts: Counter[int] = Counter()
-    for start in range(0, len(texts), BATCH):
-        for encoding in tokenizer.encode_batch_fast(texts[start : start + BATCH]):
-            counts.update(encoding.ids)
-    spelled = ((piece_bytes(tokenizer.id_to_token(index)), count) for index, count in counts.items())
-    decoded = {content.decode(errors="replace"): count for content, count in spelled}
+    counts = trained_pieces(texts, material.base.encoder.size // 2)
+    decoded = {content.decode(errors="replace"): count for content, count in counts.items()}
     usable = [text for text in decoded if LETTER.search(text) and "\N{REPLACEMENT CHARACTER}" not in text]
     return sorted(usable, key=lambda text: (-decoded[text], text))
-
-
-def train(texts: Iterable[str], size: int) -> Tokenizer:
-    """Return a byte-level BPE tokenizer; the library trains on all cores, with the same result."""
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    trainer = BpeTrainer(vocab_size=size, initial_alphabet=ByteLevel.alphabet(), show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
 
 
 def add_piece(growth: Growth, piece: str, rows: int | None) -> None:

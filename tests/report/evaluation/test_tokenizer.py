@@ -92,7 +92,7 @@ def test_the_page_shows_both_segmentations_and_escapes_pieces(
     files: dict[str, Any], write_report: Write, tmp_path: Path
 ) -> None:
     page = (write_report(files, tmp_path / "report") / "report.html").read_text()
-    section = page[page.index("<h2>Tokenizer</h2>") : page.index("<h2>Training</h2>")]
+    section = page[page.index(">Tokenizer</a></h2>") : page.index(">Training</a></h2>")]
     assert "<code> clk&lt;b&gt;</code>" in section and "<code> clock⏎</code> 0.75" in section
     assert '<pre class="tokens"><span>module</span><span> a</span><span>;</span></pre>' in section
     assert '<pre class="tokens"><span>module</span><span> a;</span></pre>' in section
