@@ -18,7 +18,7 @@ class Budget(Section):
     """All ``new_pieces``."""
 
     exact: ClassVar[bool] = True
-    """Whether fewer candidates than ``new_pieces`` are an error; else their number is the maximum."""
+    """True if fewer candidates than ``new_pieces`` are an error; otherwise ``new_pieces`` is the maximum."""
 
     by: Literal["budget"] = Field(default="budget", description="Exactly new_pieces; fewer are an error.")
 

@@ -1,4 +1,4 @@
-"""What the extended tokenizer changes on held-out text, and where new pieces lie in the trained embedding."""
+"""Effect of the extended tokenizer on held-out text, and nearest neighbours of new pieces in the trained embedding."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

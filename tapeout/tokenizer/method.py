@@ -18,7 +18,7 @@ from tapeout.tokenizer.words import Words, count_words
 
 @dataclass(frozen=True)
 class Material:
-    """What new pieces are chosen from.
+    """Input of a method: the base vocabulary, the training texts and the parameters.
 
     Attributes:
         base: the base vocabulary.

@@ -36,7 +36,7 @@ class ChangedAnswer:
 
     @property
     def asked(self) -> str:
-        """What was asked, or the digest if the task does not tell."""
+        """The prompt or question; the digest if the task has none."""
         return self.after.asked if self.after is not None else self.digest
 
 

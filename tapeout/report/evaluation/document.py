@@ -148,7 +148,7 @@ class ServedModel(Serving):
 
 
 class Tokenizer(TokenizerSection):
-    """What the extended tokenizer changes."""
+    """Effect of the extended tokenizer on test text, context, training cost and bits per byte."""
 
     computed_from: Digests
 
