@@ -1,5 +1,6 @@
 # make report    environments, then the evaluation report    CONFIG=my.yaml  a configuration that overrides the default
 # make test      environments, then all checks and tests      SLURM=no  leaves out those on a real Slurm
+#                                                     BROWSER=no  leaves out those in a real browser
 # PYTHON=...     a Python 3.11                        PIP_OPTIONS='...'       more arguments for pip, e.g. another index
 # make soak      kill runs KILLS=100 times and compare with undisturbed ones, and fill disks at FULL=30 moments of
 #                runs; SEED=... repeats a sequence
@@ -17,7 +18,7 @@ DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~
 CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CONFIG),'$(subst ','\'',$(value CONFIG))'))
 
-.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-rtl test-serve test-tracking test-lm-eval test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
+.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-rtl test-serve test-tracking test-lm-eval test-browser test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
 
 report: CHECK =
 report: environments
@@ -40,7 +41,7 @@ environments:
 
 # The tests on Slurm mostly wait, so other parts run beside them, with lower priority: a job on the cluster never waits
 # for a core. The longest parts start first; they have no prerequisites here, because these would change the order.
-PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-end-others test-dev test-nemo test-end-finished check test-serve test-lm-eval test-data test-rtl test-tracking test-corpus
+PARTS = $(if $(filter no,$(SLURM)),,test-slurm) test-end-others test-dev test-nemo test-end-finished check test-serve test-lm-eval test-data test-rtl test-tracking test-corpus $(if $(filter no,$(BROWSER)),,test-browser)
 
 # environments are installed two at a time, because pip uses one core; the largest ones first
 test:
@@ -89,6 +90,12 @@ test-tracking:
 test-lm-eval:
 	@$(INSTALL) lm_eval
 	$(NICE) $(call FOLDER,lm_eval)/bin/python -m pytest -q tests
+
+# the pages in Debian's Chromium, which needs root to be installed; installs the environment that drives it
+test-browser:
+	@$(PYTHON) -m tests.browser.require
+	@$(INSTALL) browser
+	$(NICE) $(call FOLDER,browser)/bin/python -m pytest -q tests
 
 test-nemo: $(if $(READY),,dev environments)
 	$(NICE) $(call FOLDER,nemo)/bin/python -m pytest -q tests

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RESOLVED = ["workflow", "dev", "data", "corpus", "rtl", "tracking", "serve", "vllm", "lm_eval"]
+RESOLVED = ["workflow", "dev", "data", "browser", "corpus", "rtl", "tracking", "serve", "vllm", "lm_eval"]
 COMPLETE = ["nemo", "nemo-cuda", "peft"]
 WITH_TORCH = ["nemo", "serve", "vllm", "lm_eval"]
 """Environments with torch's CPU build, whose file no package index lists."""
