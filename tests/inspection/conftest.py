@@ -1,6 +1,7 @@
 """Sets of rows on disk, as the upstream steps write them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,18 @@ def question(asked: str, answer: str, group: str = "g", category: str = "c") -> 
     return {**row, "source": "core", "licence": "MIT", "digest": digest}
 
 
+def write_set(parent: Path, name: str, **splits: Sequence[Mapping[str, Any]]) -> Path:
+    """Write the splits of a set into a new folder."""
+    folder = parent / name
+    folder.mkdir(parents=True)
+    for split, rows in splits.items():
+        write_jsonl(folder / f"{split}.jsonl", rows)
+    return folder
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Return a function that writes the splits of a set into a new folder."""
-
-    def written(name: str, **splits: Sequence[Mapping[str, Any]]) -> Path:
-        folder = tmp_path / name
-        folder.mkdir(parents=True)
-        for split, rows in splits.items():
-            write_jsonl(folder / f"{split}.jsonl", rows)
-        return folder
-
-    return written
+    return partial(write_set, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +52,20 @@ def answers(right: Collection[int], rows: range = range(ROWS)) -> dict[str, Any]
     return {**result, "answer_scores": scores, "answers": found}
 
 
+def write_side(folder: Path, name: str, right: Collection[int] = (), rows: range = range(ROWS), **job: Any) -> Side:
+    """Write the results of a report whose tuned model answers the rows ``right``."""
+    files = {}
+    for model in ("base", "sft"):
+        files[model, TASK] = folder / f"{name}-{model}.json"
+        result = answers(right if model == "sft" else (), rows)
+        facts = {"context": 256, "vocabulary": 32_768, "parameters": 9_000_000}
+        files[model, TASK].write_text(json.dumps({"model": facts, "result": result}))
+    return Side(name, EvalReportJob.model_validate({**JOB, **job}), files)
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def make(name: str, right: Collection[int] = (), rows: range = range(ROWS), **job: Any) -> Side:
-        files = {}
-        for model in ("base", "sft"):
-            files[model, TASK] = tmp_path / f"{name}-{model}.json"
-            result = answers(right if model == "sft" else (), rows)
-            facts = {"context": 256, "vocabulary": 32_768, "parameters": 9_000_000}
-            files[model, TASK].write_text(json.dumps({"model": facts, "result": result}))
-        return Side(name, EvalReportJob.model_validate({**JOB, **job}), files)
-
-    return make
+    return partial(write_side, tmp_path)
 
 
 def compared(before: Side, after: Side, *origins: Origin) -> ReportComparison:
@@ -154,13 +157,14 @@ def test_a_report_of_another_version_is_named() -> None:
         read_job("@a", {**JOB, "tolerance": 1})
 
 
+def log(lower: float) -> TrainLog:
+    """Return losses that fall from 4 to 2 in a hundred steps, each lower by some amount."""
+    steps = [Step(step=step, loss=4 - 2 * (step - 1) / 99 - lower) for step in range(1, 101)]
+    return TrainLog(steps=steps, validation=[], parameters=9, tokens=9)
+
+
 def test_curves_of_trainings_that_differ(make: Make) -> None:
-    """Losses fall from 4 to 2 in a hundred steps, two a part; in the other report each is lower by 1."""
-
-    def log(lower: float) -> TrainLog:
-        steps = [Step(step=step, loss=4 - 2 * (step - 1) / 99 - lower) for step in range(1, 101)]
-        return TrainLog(steps=steps, validation=[], parameters=9, tokens=9)
-
+    """A point is the mean of two steps; in the other report each loss is lower by 1."""
     points = points_of(log(0).steps, 50)
     assert len(points) == 50 and points[0] == (1.5, pytest.approx(4 - 1 / 99)) and points[-1][1] < 2.02
     first, second = (replace(make(name), logs={"sft": log(lower)}) for name, lower in (("@a", 0.0), ("@b", 1.0)))

@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tapeout.data.io.ngrams import word_pattern
 from tapeout.inspection.data_summary import summarize
 from tapeout.inspection.inspect import inspect
 from tapeout.report.data.page import histogram, largest, marked, write_numbers, write_page
-from tests.inspection.conftest import Write, document, question
+from tests.inspection.conftest import Write, document, question, write_set
 from tests.inspection.test_inspect import SECRET, encode, job
 
 pytestmark = pytest.mark.environment("data")
@@ -43,9 +44,9 @@ class Report:
         self.page = (folder / "report.html").read_text()
 
 
-@pytest.fixture
-def contaminated(write: Write, model: Path, tmp_path: Path) -> Report:
-    """A report on two sets; a test row of one is in the training split of the other."""
+def write_contaminated(folder: Path, model: Path) -> Report:
+    """Write a report on two sets; a test row of one is in the training split of the other."""
+    write = partial(write_set, folder)
     corpus = write("corpus/domain", train=[document(f"before {SECRET} after")], test=[document("all of it is new")])
     questions = write(
         "instructions/x",
@@ -56,7 +57,12 @@ def contaminated(write: Write, model: Path, tmp_path: Path) -> Report:
     part = {"documents": 1}
     write_json(corpus / "report.json", {"sources": {}, "train": part, "test": part})
     write_json(questions / "report.json", {"rows": {"train": 3}, "dropped": {"same": {"count": 1}}, "changed": {}})
-    return Report(tmp_path, model, {"corpus/domain": corpus, "instructions/x": questions})
+    return Report(folder, model, {"corpus/domain": corpus, "instructions/x": questions})
+
+
+@pytest.fixture
+def contaminated(model: Path, tmp_path: Path) -> Report:
+    return write_contaminated(tmp_path, model)
 
 
 def test_the_page_shows_the_contaminated_row_and_the_gate_that_stops(contaminated: Report) -> None:

@@ -31,10 +31,10 @@ def result(bits: list[int], domain: str = "domain") -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("sweep"), {variant: result(bits) for variant, bits in BITS.items()})
+    return write_sweep(tmp_path_factory.mktemp("sweep"), {variant: result(bits) for variant, bits in BITS.items()})
 
 
-def write(folder: Path, results: dict[str, Any], shared: bool = False) -> Path:
+def write_sweep(folder: Path, results: dict[str, Any], shared: bool = False) -> Path:
     """Write the report of variants from their results; with ``shared`` they all have the same artifacts."""
     inputs: dict[str, list[dict[str, Any]]] = {"evaluations": [], "models": []}
     files: dict[str, list[Path]] = {"evaluations": [], "models": []}
@@ -95,7 +95,7 @@ def test_the_page_says_the_same(report: Path) -> None:
 def test_measures_without_common_units_are_left_out_and_equal_variants_are_named(tmp_path: Path) -> None:
     bits = [1500, 1500]
     results = {variant: result(bits, f"domain {variant}") for variant in VARIANTS}
-    folder = write(tmp_path, results, shared=True)
+    folder = write_sweep(tmp_path, results, shared=True)
     numbers, page = json.loads((folder / "report.json").read_text()), (folder / "report.html").read_text()
     assert numbers["headline"] == "3 variants with equal values"
     assert numbers["not_compared"] == ["Bits per byte, domain text"]
