@@ -18,7 +18,7 @@ DEV = $(call FOLDER,dev)/bin/python -m
 # any characters of a name reach Snakemake; the shell expands a leading ~
 CONFIGFILE = $(if $(value CONFIG),--configfile $(if $(filter ~%,$(CONFIG)),$(CONFIG),'$(subst ','\'',$(value CONFIG))'))
 
-.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-rtl test-serve test-tracking test-lm-eval test-browser test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture format clean
+.PHONY: report plan shell dev environments test check test-dev test-data test-corpus test-rtl test-serve test-tracking test-lm-eval test-browser test-nemo test-end test-end-finished test-end-others test-families test-shared-data test-slurm soak lock schema picture screenshots format clean
 
 report: CHECK =
 report: environments
@@ -138,6 +138,13 @@ schema: dev
 # the pictures in docs/architecture.md, drawn from the code
 picture:
 	$(PYTHON) docs/picture.py
+
+# the pictures of the evaluation report in docs/screenshots, from PAGE
+PAGE ?= results/eval_report/report.html
+screenshots:
+	@$(PYTHON) -m tests.browser.require
+	@$(INSTALL) browser
+	$(call FOLDER,browser)/bin/python -m docs.screenshots $(PAGE)
 
 format: dev
 	$(DEV) ruff check --fix .

@@ -170,6 +170,7 @@ PARSED = (
             "make test-browser",
             "make check",
             "make picture",
+            "make screenshots",
             "make lock",
         ),
     ),
