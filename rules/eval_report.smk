@@ -12,7 +12,7 @@ rule eval_report:
     output:
         sealed("eval_report"),
     params:
-        **wiring.report_parameters,
+        **wiring.report_parameters(planned),
     resources:
         **site.cpu,
     localrule: True

@@ -5,6 +5,7 @@ import re
 from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.panel_wiring import PanelWiring
 from tapeout.config.wiring import Wiring, pattern_of
+from tapeout.costs.planned import planned_trainings
 from tapeout.graph.identity.environment import read_environment
 from tapeout.graph.layer import named_errors
 from tapeout.graph.plan import rates
@@ -16,6 +17,7 @@ with named_errors():
     nemo_image = layer.container(settings.container.image, settings.container.python)
     nemo_lock = read_environment("nemo", layer.root).packages
 training_gpu = settings.dapt.layout.gpu_model or rates.DEFAULT_GPU
+planned = planned_trainings(settings, rates.assumed)
 locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}
 
 

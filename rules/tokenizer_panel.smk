@@ -8,7 +8,7 @@ rule tokenizer_panel:
     output:
         sealed("tokenizer_panel.json"),
     params:
-        **parameters(panel.job(training_gpu, rates.gpu(training_gpu.lower()).rate)),
+        **parameters(panel.job(training_gpu, rates.assumed(training_gpu))),
         plugins=[settings.base.family_module],
     resources:
         **site.cpu,

@@ -37,6 +37,26 @@ class PairedStatistics(Statistics):
     )
 
 
+class Price(Section):
+    """Prices from which the report states the cost of the adaptation; without one it states hours alone."""
+
+    gpu_hour: float | None = Field(None, ge=0, description="Price of a GPU for an hour.")
+    core_hour: float | None = Field(None, ge=0, description="Price of a CPU thread for an hour.")
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Code of the currency (ISO 4217).")
+
+
+class PlannedTraining(Section):
+    """A training of the exported model as it is planned, by the model of ``tapeout cost``: no time is measured."""
+
+    section: str = Field(description="Section of the configuration with its parameters.")
+    artifact: ArtifactName = Field(description="The trained model.")
+    tokens: int = Field(ge=1, description="Tokens of all its sequences.")
+    gflop: int = Field(ge=1, description="Computation of the model, 10^9 FLOP.")
+    gpu: str | None = Field(description="GPU model whose rate is assumed; null: CPU threads.")
+    units: int = Field(ge=1, description="GPUs, or CPU threads.")
+    hours: float = Field(ge=0, description="Planned hours of all GPUs, or of all CPU threads.")
+
+
 class ReportSettings(PairedStatistics):
     """Statistics and limits from which the verdicts of the report follow."""
 
@@ -51,6 +71,7 @@ class ReportSettings(PairedStatistics):
         description="Sample answers on the page per category and kind: exact ones, near misses and failures of the "
         "shipped model.",
     )
+    price: Price = Field(Price(), description="Prices of the planned hours.")
     gates: dict[GateName, Gate] = Field(
         {},
         description="Limits on numbers of report.json, by name. General text has one already, general_tolerance.",
@@ -85,6 +106,7 @@ class EvalReportJob(ReportSettings):
 
     adaptation: Adaptation = Field(description="Models that the summary compares.")
     exported: ArtifactName = Field(description="Artifact of the model that is exported.")
+    trainings: tuple[PlannedTraining, ...] = Field((), description="Trainings of the exported model, in order.")
     models: tuple[tuple[str, str], ...] = Field(description="Name and artifact of each evaluated model, in order.")
     tasks: tuple[tuple[str, str, dict[str, Any]], ...] = Field(
         description="Name, module and options of each task, in order."
@@ -103,6 +125,12 @@ class EvalReportJob(ReportSettings):
     def exported_model(self) -> str | None:
         """Name of the evaluated model that is exported, if there is one."""
         return next((name for name, artifact in self.models if artifact == self.exported), None)
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """Section of the configuration of each evaluated model that a planned training makes, by model."""
+        planned = {training.artifact: training.section for training in self.trainings}
+        return {name: planned[artifact] for name, artifact in self.models if artifact in planned}
 
     @property
     def all_gates(self) -> dict[str, Gate]:

@@ -13,7 +13,7 @@ from tapeout.config.export import ANSWERS, CardFacts, Stage
 from tapeout.config.inspection import ContaminationJob, OverlapSettings
 from tapeout.config.instructions import InstructionSetJob
 from tapeout.config.pretraining import DocumentsJob
-from tapeout.config.report import EvalReportJob, ReportSettings
+from tapeout.config.report import EvalReportJob, PlannedTraining, ReportSettings
 from tapeout.config.root import Settings
 from tapeout.config.rtl_problems import CheckedJob, ProblemsJob
 from tapeout.config.training import Training
@@ -300,15 +300,15 @@ class Wiring:
         """Each pair of a model and a task."""
         return [(model, task) for model in self.settings.evaluation.models for task in self.settings.evaluations]
 
-    @property
-    def report_parameters(self) -> dict[str, Callable[[Any], Any]]:
-        """Parameters of the rule ``eval_report``."""
+    def report_parameters(self, trainings: Iterable[PlannedTraining] = ()) -> dict[str, Callable[[Any], Any]]:
+        """Return the parameters of the rule ``eval_report``; ``trainings`` are those of the exported model."""
         settings, evaluation, runs = self.settings, self.settings.evaluation, self.settings.evaluations
         reads_corpora = settings.dapt.reads == "corpus"
         job = EvalReportJob(
             **settings.report.model_dump(mode="json", include=set(ReportSettings.model_fields)),
             adaptation=evaluation.adaptation,
             exported=self.exported,
+            trainings=tuple(trainings),
             models=tuple(evaluation.models.items()),
             tasks=tuple((name, run.task, run.options.identity()) for name, run in runs.items()),
             not_evaluated=tuple(sorted(set(settings.instructions.train) - set(settings.evaluated_sets))),

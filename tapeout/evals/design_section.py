@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from tapeout.evals import design_syntheses
+from tapeout.evals import design_summary, design_syntheses
 from tapeout.evals.designs import Design, Designs
 from tapeout.evals.section import Answered, Evidence, Example, ExampleGroup, Kind, Method, Section, Table, TableRow
 from tapeout.simulation.ladder import REASONS, RUNGS, Rung
@@ -67,6 +67,9 @@ def describe(evidence: Evidence[Designs]) -> Section:
     return Section(
         title=f"Verilog generation: {name}",
         tables=tables,
+        decisive=design_summary.decisive(name, evidence),
+        suggestions=design_summary.suggestions(name, evidence),
+        plots=[design_summary.ladder(name, evidence)],
         judged=judged,
         examples=_examples(results, judged, evidence.examples),
         methods=METHODS,

@@ -143,17 +143,26 @@ class Adapted:
         pretrained: the model after continued pretraining.
         tuned: the model after fine-tuning.
         exported: the evaluated model that is exported.
+        sections: section of the configuration with the parameters of a model's training, by model; a model that the
+            configuration does not train has none.
     """
 
     base: str | None
     pretrained: str | None
     tuned: str | None
     exported: str | None = None
+    sections: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shipped(self) -> str | None:
         """The model that verdicts judge: the exported one, else the last one of the adaptation."""
         return self.exported or self.tuned or self.pretrained
+
+    @property
+    def step(self) -> Step | None:
+        """The base model and the shipped one; None if one of them is not evaluated, or they are the same."""
+        base, shipped = self.base, self.shipped
+        return None if base is None or shipped is None or base == shipped else (base, shipped)
 
     @property
     def subject(self) -> str:
@@ -191,6 +200,36 @@ class Verdict:
     question: str
     outcome: Outcome
     sentence: str
+
+
+@dataclass(frozen=True)
+class Decisive:
+    """Numbers of the first screen that decide whether the adaptation helped.
+
+    Attributes:
+        title: what is measured, e.g. ``Domain text``.
+        outcome: colour of the numbers; that of the verdict, if there is one.
+        clause: what the numbers say of the shipped model, as a predicate, e.g. ``predicts domain text 18 % better``.
+        measures: names of measures by label, each shown before and after the adaptation.
+    """
+
+    title: str
+    outcome: Outcome
+    clause: str
+    measures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A change of the configuration to try next.
+
+    Attributes:
+        finding: the loss, or the gain that is missing, with its number.
+        text: what to change, with the keys in backquotes.
+    """
+
+    finding: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -315,6 +354,8 @@ class Section:
     """A task's part of the page.
 
     Attributes:
+        decisive: numbers of the first screen.
+        suggestions: what to change, for each kind of loss.
         judged: the model whose answers decide the kinds of the examples.
         examples: sample answers by category.
         facts: further numbers for report.json.
@@ -324,6 +365,8 @@ class Section:
     tables: Sequence[Table]
     verdicts: Sequence[Verdict] = ()
     tiles: Sequence[Tile] = ()
+    decisive: Sequence[Decisive] = ()
+    suggestions: Sequence[Suggestion] = ()
     plots: Sequence[Plot] = ()
     judged: str = ""
     examples: Sequence[ExampleGroup] = ()

@@ -39,7 +39,7 @@ def wiring(found: Settings) -> Wiring:
 
 def parameters(found: Settings) -> dict[str, Any]:
     """Return the parameters of the report."""
-    return {name: value(SimpleNamespace()) for name, value in wiring(found).report_parameters.items()}
+    return {name: value(SimpleNamespace()) for name, value in wiring(found).report_parameters().items()}
 
 
 @pytest.mark.parametrize(

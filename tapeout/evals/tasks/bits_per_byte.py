@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tapeout import progress
+from tapeout.evals.advice import change_in_words, forgetting, gentler, longer, worst_step
 from tapeout.evals.documents import (
     BitsPerByte,
     CorpusScore,
@@ -20,6 +21,7 @@ from tapeout.evals.documents import (
 from tapeout.evals.rows import read_rows
 from tapeout.evals.section import (
     Comparison,
+    Decisive,
     Evidence,
     Measure,
     Method,
@@ -27,9 +29,9 @@ from tapeout.evals.section import (
     Plot,
     Section,
     Step,
+    Suggestion,
     Table,
     TableRow,
-    Tile,
     Unit,
     Verdict,
 )
@@ -101,14 +103,8 @@ class BitsPerByteTask(Task[Options, BitsPerByte]):
                 *_by_source(evidence.comparisons),
             ],
             verdicts=_verdicts(evidence),
-            tiles=[
-                Tile(
-                    comparison.measure.label,
-                    " → ".join(number(value.value, 2) for value in comparison.values.values()),
-                    f"{' → '.join(comparison.values)}, {comparison.units} of {comparison.measure.total} documents",
-                )
-                for comparison in comparisons.values()
-            ],
+            decisive=_decisive(evidence),
+            suggestions=_suggestions(evidence),
             plots=[
                 Plot(
                     name="bits",
@@ -167,6 +163,46 @@ def _verdicts(evidence: Evidence[BitsPerByte]) -> list[Verdict]:
     ):
         return []
     return [_domain(evidence, domain, (base, shipped)), _general(evidence, general, (base, shipped))]
+
+
+def _decisive(evidence: Evidence[BitsPerByte]) -> list[Decisive]:
+    """Return what the first screen shows: the change of both corpora, in the colours of the verdicts."""
+    step, verdicts = evidence.adapted.step, _verdicts(evidence)
+    if step is None or not verdicts:
+        return []
+    limit = percent(evidence.general_tolerance)
+    clauses = []
+    for corpus, verdict, subject in zip(CORPORA, verdicts, ("chip-design", "general"), strict=True):
+        change = evidence.comparisons[_name(corpus)].relative[step].value
+        words = f"{percent(abs(change))} {'better' if change < 0 else 'worse'}"
+        within = f" (limit {limit})" if corpus == "general" else ""
+        doubt = ", which the data leaves open" if verdict.outcome == "open" else ""
+        clauses.append(f"predicts {subject} text {words}{within}{doubt}")
+    return [
+        Decisive(verdict.question, verdict.outcome, clause, {"bits per byte": _name(corpus)})
+        for corpus, verdict, clause in zip(CORPORA, verdicts, clauses, strict=True)
+    ]
+
+
+def _suggestions(evidence: Evidence[BitsPerByte]) -> list[Suggestion]:
+    """Return what to change where general text was forgotten, or domain text gained nothing or was lost again."""
+    adapted, (domain, general) = evidence.adapted, (evidence.comparisons[_name(corpus)] for corpus in CORPORA)
+    found = forgetting(general, adapted)
+    step, pretrained = adapted.step, adapted.pretrained
+    if step is None:
+        return found
+    if outcome(domain, domain.changes[step]) != "good":
+        finding = f"{domain.measure.label}: no clear gain ({change_in_words(domain, step)})"
+        found.append(Suggestion(finding, f"Learn more domain text: {longer(adapted, pretrained or step[1])}."))
+    lost = (pretrained or "", step[1])
+    if lost in domain.changes and outcome(domain, domain.changes[lost]) == "bad":
+        finding = f"{domain.measure.label}: {change_in_words(domain, lost)} from {lost[0]} to {lost[1]}"
+        text = f"Make the training of {lost[1]} gentler: {gentler(adapted, lost[1])}."
+        if worst_step(general, adapted) == lost and found:
+            finding, text = f"{found[0].finding}; {finding}", found[0].text
+            found = []
+        found.append(Suggestion(finding, text))
+    return found
 
 
 def _domain(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step) -> Verdict:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tapeout import progress
 from tapeout.data.errors import NotEnoughData
+from tapeout.evals.advice import forgetting
 from tapeout.evals.answer_examples import examples_of, titles_of
 from tapeout.evals.answer_methods import MAX_EXACT_WORDS, METHODS, MOSTLY
 from tapeout.evals.answers import (
@@ -26,6 +27,7 @@ from tapeout.evals.section import (
     Outcome,
     Plot,
     Section,
+    Suggestion,
     Table,
     TableRow,
     Tile,
@@ -195,6 +197,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
             ],
             verdicts=_verdicts(evidence, judging_measure(results)),
             tiles=_tiles(evidence),
+            suggestions=_suggestions(evidence, judging_measure(results)),
             plots=[
                 Plot(
                     name=f"match-{name}",
@@ -295,6 +298,26 @@ def _verdicts(evidence: Evidence[InstructionAnswers], measure: str) -> list[Verd
             f"{begin}: {adapted.subject} {achieved}, compared with {others} (smaller gain {points(least.value)}; "
             f"{percent(evidence.confidence, 0)} interval {points(least.low, unit=False)} to {points(least.high)})"
             f"{too_few(comparison)}.",
+        )
+    ]
+
+
+def _suggestions(evidence: Evidence[InstructionAnswers], measure: str) -> list[Suggestion]:
+    """Return what to change where answers got worse, or those of a category did not get better."""
+    adapted, name = evidence.adapted, set_name(evidence.options)
+    whole = evidence.comparisons[f"{name}.{measure}"]
+    if adapted.step is None or (lost := forgetting(whole, adapted)):
+        return lost if adapted.step is not None else []
+    begin = f"{whole.measure.name}."
+    parts = {one.measure.label: one for key, one in evidence.comparisons.items() if key.startswith(begin)}
+    without = [label for label, one in parts.items() if one.changes[adapted.step].value <= 0]
+    if not without:
+        return []
+    listed = ", ".join(label.replace("_", " ") for label in without)
+    return [
+        Suggestion(
+            f"{whole.measure.label}: no gain in {len(without)} of {len(parts)} categories ({listed})",
+            "Add rows of these categories to a set of `instructions.train`.",
         )
     ]
 

@@ -14,6 +14,7 @@ from tapeout.config.section import conflict
 from tapeout.config.sources import SourceName
 from tapeout.config.task_options import ScoringOptions
 from tapeout.data.errors import NotEnoughData
+from tapeout.evals.advice import forgetting
 from tapeout.evals.choice_section import (
     ACCURACY,
     METHODS,
@@ -188,6 +189,7 @@ class MultipleChoiceTask(Task[Options, MultipleChoice]):
             ],
             verdicts=verdicts_of(evidence, chance),
             tiles=tiles_of(evidence, chance),
+            suggestions=forgetting(evidence.comparisons[ACCURACY], evidence.adapted),
             plots=[
                 Plot(
                     name="choices",

@@ -68,14 +68,19 @@ def device(resources: dict[str, Any], threads: int, kind: str) -> Device:
     """Return the hardware that a step computes on."""
     gpus = allocated_gpus(resources)
     if not gpus or resources.get("device") == "cpu":
-        return Device(kind, threads, CORE_RATE)
+        return Device(kind, threads, assumed(None))
     model = str(resources.get("gpu_model") or _parse_gres(resources)[0] or DEFAULT_GPU).lower()
-    return Device(model, gpus, gpu(model).rate)
+    return Device(model, gpus, assumed(model))
 
 
 def gpu(model: str) -> Gpu:
     """Return what is known of a GPU model, or of the one that is assumed instead."""
     return GPUS[next((name for name in sorted(GPUS) if name in model), DEFAULT_GPU)]
+
+
+def assumed(model: str | None) -> float:
+    """Return the assumed FLOP/s of one GPU of a model, or of one CPU thread for None."""
+    return CORE_RATE if model is None else gpu(model.lower()).rate
 
 
 def allocated_gpus(resources: dict[str, Any]) -> int:

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tapeout.config.report import ReportSettings
+from tapeout.config.report import PlannedTraining, ReportSettings
 from tapeout.evals.section import Difference, ExampleGroup, Interval, Value, Verdict
 from tapeout.evals.task import ModelFacts
 from tapeout.report.evaluation.changes import Change
 from tapeout.report.evaluation.contamination import Match
+from tapeout.report.evaluation.findings import Findings
 from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Origin, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
@@ -38,6 +39,7 @@ class Summary(Part):
     """Answers of the report in sentences."""
 
     headline: str
+    answer: str
     verdicts: list[Verdict]
 
 
@@ -118,6 +120,13 @@ class MeasuredModels(Part):
     clean: CleanMeasure | None = None
 
 
+class Cost(Part):
+    """Trainings of the exported model as they are planned, and the price of their hours; null if none is configured."""
+
+    trainings: list[PlannedTraining]
+    price: float | None
+
+
 class Compression(Part):
     """Tokens per byte of test text before and after the extension of the tokenizer."""
 
@@ -181,6 +190,8 @@ class Document(Part):
     contamination: dict[str, TaskContamination]
     facts: dict[str, Any]
     changes: list[ChangeLine]
+    findings: Findings
+    cost: Cost
     tokens_per_byte: dict[str, Compression]
     examples: dict[str, list[ExampleGroup]]
     training: dict[str, Training]

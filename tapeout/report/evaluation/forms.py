@@ -8,6 +8,8 @@ from typing import Any
 
 from tapeout.evals.section import Table
 from tapeout.evals.wording import SPACE, interval_of, number, percent, value_of
+from tapeout.report.evaluation import summary
+from tapeout.report.evaluation.findings import Findings
 from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.report import EvaluationReport, headline
 from tapeout.report.page.markdown import cell
@@ -66,11 +68,16 @@ def _changes(report: EvaluationReport) -> Iterator[dict[str, Any]]:
 def _markdown(report: EvaluationReport, gates: Sequence[GateResult]) -> Iterator[str]:
     confidence = percent(report.job.confidence, 0)
     yield f"# {cell(headline(report.verdicts, gates))}\n"
+    if report.answer:
+        yield f"{_whole(report.answer)}\n"
+    if cost := summary.cost(report.job):
+        yield f"Cost: {cost}\n"
     for gate in gates:
         if not gate.passed and gate.value is not None:
             yield f"- ✗ **Gate {cell(gate.gate)}**: {number(gate.value, 4)}; the limit is {cell(gate.limit)}"
     for verdict in report.verdicts:
         yield f"- {MARKS[verdict.outcome]} **{cell(verdict.question)}**: {_whole(verdict.sentence)}"
+    yield from _findings(report.findings)
     yield "\n| model | artifact | parameters | vocabulary | context |\n|---|---|--:|--:|--:|"
     for name, facts in report.facts.items():
         sizes = f"{facts.parameters:,} | {facts.vocabulary:,} | {facts.context:,}"
@@ -89,6 +96,22 @@ def _markdown(report: EvaluationReport, gates: Sequence[GateResult]) -> Iterator
     yield f"\nIntervals are {confidence} intervals. Action {report.action}."
     yield "report.json has every number with the digests of the artifacts that it was computed from, measures.csv and"
     yield "changes.csv have the tables, and report.html is the page.\n"
+
+
+def _findings(findings: Findings) -> Iterator[str]:
+    """Yield a list for each kind of finding that there is."""
+    for title, listed in (("What got better", findings.better), ("What got worse", findings.worse)):
+        if listed:
+            yield f"\n## {title}\n"
+        for finding in listed:
+            parts = f" ({', '.join(finding.parts)})" if finding.parts else ""
+            yield f"- {finding.change}: {_whole(finding.label + parts)}"
+    if findings.suggestions:
+        yield "\n## What to try next\n"
+    for suggestion in findings.suggestions:
+        words = suggestion.text.split("`")
+        text = "`".join(word if index % 2 else _whole(word) for index, word in enumerate(words))
+        yield f"- {text} {_whole(suggestion.finding)}"
 
 
 def _table(report: EvaluationReport, table: Table) -> Iterator[str]:

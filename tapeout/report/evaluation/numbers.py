@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.report import ReportSettings
+from tapeout.config.report import EvalReportJob, ReportSettings
 from tapeout.data.io.jsonl import write_json
 from tapeout.evals.section import Difference, Step
 from tapeout.report.evaluation.document import SCHEMA, Document
@@ -13,6 +13,7 @@ from tapeout.report.evaluation.gates import GateResult, measure_gates
 from tapeout.report.evaluation.paired_tests import POWER
 from tapeout.report.evaluation.report import EvaluationReport, headline
 from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK
+from tapeout.report.evaluation.summary import price_of
 from tapeout.report.evaluation.tokenizer import BITS, PANEL
 
 DIGITS = 6
@@ -50,6 +51,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "summary": {
+            "answer": report.answer,
             "verdicts": [asdict(verdict) for verdict in report.verdicts],
         },
         "subject": {
@@ -73,6 +75,8 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
         },
         "facts": _rounded({key: value for section in report.sections for key, value in section.facts.items()}),
         "changes": [{**asdict(change), "table": table.title} for table in report.changes for change in table.lines],
+        "findings": asdict(report.findings),
+        "cost": _cost(job),
         "tokens_per_byte": {
             corpus: {
                 "before": round(text.tokens_before / text.bytes, DIGITS),
@@ -101,8 +105,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
         **_tokenizer(report),
         "artifacts": [asdict(origin) for origin in report.provenance.table()],
         "method": {
-            **{name: getattr(job, name) for name in ReportSettings.model_fields if name != "gates"},
-            "gates": {name: gate.identity() for name, gate in job.gates.items()},
+            **job.model_dump(mode="json", include=set(ReportSettings.model_fields)),
             "tasks": {name: options for name, _, options in job.tasks},
             "not_evaluated": list(job.not_evaluated),
             "not_searched": list(job.not_searched),
@@ -117,6 +120,12 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
     Document.model_validate(document)
     write_json(path, document)
     return gates
+
+
+def _cost(job: EvalReportJob) -> dict[str, Any]:
+    """Return the planned trainings of the exported model, and their price if the configuration has one."""
+    trainings = [training.model_dump(mode="json") for training in job.trainings]
+    return {"trainings": trainings, "price": _rounded(price_of(job.trainings, job.price))}
 
 
 def _retrieval(report: EvaluationReport) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tapeout.config.report import EvalReportJob
-from tapeout.evals.section import Adapted, Comparison, Evidence, Method, Section, Verdict
+from tapeout.evals.section import Adapted, Comparison, Decisive, Evidence, Method, Section, Tile, Verdict
 from tapeout.evals.task import ModelFacts, load_task, read_result
 from tapeout.evals.wording import interval_of, number, percent, value_of
-from tapeout.report.evaluation import plots
+from tapeout.report.evaluation import plots, summary
 from tapeout.report.evaluation.changes import ChangeTable, change_table
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.contamination import Clean, Contamination, UnitShare, clean_values
+from tapeout.report.evaluation.findings import Findings, find
 from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
 from tapeout.report.evaluation.recall import RecallReport
@@ -38,6 +39,7 @@ class EvaluationReport:
 
     Attributes:
         facts: size of each model.
+        adapted: models that the summary compares.
         measured: comparisons of each task by name of the measure, in the order of the sections.
         clean: measures without contaminated units, by name; strata are left out.
         contamination: what the training text contains of the test data, by task.
@@ -51,6 +53,7 @@ class EvaluationReport:
     """
 
     facts: Mapping[str, ModelFacts]
+    adapted: Adapted
     measured: Sequence[Mapping[str, Comparison]]
     clean: Mapping[str, Clean]
     contamination: Mapping[str, Contamination]
@@ -93,6 +96,36 @@ class EvaluationReport:
     def verdicts(self) -> list[Verdict]:
         """Answers of the summary, of all tasks."""
         return list(chain.from_iterable(section.verdicts for section in self.sections))
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """Further numbers of the summary, of all tasks."""
+        return list(chain.from_iterable(section.tiles for section in self.sections))
+
+    @property
+    def decisive(self) -> list[Decisive]:
+        """Numbers of the first screen, of all tasks."""
+        return list(chain.from_iterable(section.decisive for section in self.sections))
+
+    @property
+    def answer(self) -> str:
+        """The answer of the summary in a sentence; empty if nothing decides it."""
+        return summary.answer(self.decisive, self.adapted)
+
+    def cards(self, gates: Sequence[GateResult]) -> list[summary.Card]:
+        """Return the numbers of the first screen, red where a gate failed."""
+        step = self.adapted.step
+        names = {one.title: next(iter(one.measures.values())) for one in self.decisive}
+        return [
+            summary.card_of(one, self.comparisons, step, gates, self.origins[names[one.title]][step[1]])
+            for one in self.decisive
+            if step is not None
+        ]
+
+    @property
+    def findings(self) -> Findings:
+        """Clear gains and losses of the shipped model over the base model, and what to change."""
+        return find(self.measured, self.sections, self.adapted.step, self.job.confidence)
 
     @property
     def spikes(self) -> list[tuple[str, Spike]]:
@@ -147,7 +180,7 @@ def build(
     origins: dict[str, dict[str, list[str]]] = {}
     sections = []
     clean: dict[str, Clean] = {}
-    adapted = Adapted(**dict(job.adaptation), exported=job.exported_model)
+    adapted = Adapted(**dict(job.adaptation), exported=job.exported_model, sections=job.sections)
     for name, module, given in job.tasks:
         task = load_task(module)
         options = task.options.model_validate(given)
@@ -167,6 +200,7 @@ def build(
         comparisons.append(measured)
     return EvaluationReport(
         facts=facts,
+        adapted=adapted,
         measured=comparisons,
         clean=clean,
         contamination=contamination,
@@ -201,7 +235,7 @@ def headline(verdicts: Sequence[Verdict], gates: Sequence[GateResult] = ()) -> s
 
 def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path) -> None:
     """Write the page: one file without references to others."""
-    job = report.job
+    job, cards = report.job, report.cards(gates)
     colours = {model: number % plots.COLOURS + 1 for number, model in enumerate(report.models)}
     # Markup marks as safe what is drawn here; matplotlib escapes the labels inside.
     drawings = [
@@ -226,6 +260,10 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
         "headline": headline(report.verdicts, gates),
         "gates": gates,
         "report": report,
+        "cards": cards,
+        "elsewhere": [gate for gate in gates if not gate.passed and not any(gate in card.failed for card in cards)],
+        "cost": summary.cost(job),
+        "findings": report.findings,
         "job": job,
         "colours": colours,
         "confidence": percent(job.confidence, 0),
@@ -238,9 +276,17 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
     }
     filters: dict[str, Callable[..., str]] = {
         **{"value_of": value_of, "interval_of": interval_of},
-        **{"clean_value": clean_value, "visible": visible},
+        **{"clean_value": clean_value, "visible": visible, "code": code},
     }
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
+
+
+def code(text: str) -> Markup:
+    """Return text with its backquoted words as code; everything else is escaped."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts)
+    )
 
 
 def clean_value(report: EvaluationReport, name: str, model: str) -> str:

@@ -73,7 +73,8 @@ def test_failed_gates_turn_the_report_red_and_stop_the_run_if_asked(make_inputs:
     assert document["gates"][0]["number"] == GENERAL and document["gates"][0]["max"] == 0.05
     assert document["summary"]["headline"].endswith("2 of 3 gates failed")
     page = (folder / "report.html").read_text()
-    assert "2 of 3 gates failed</h1>" in page and page.count("<strong>Gate: ") == 2
+    assert "2 of 3 gates failed</h1>" in page and page.count("<strong>Gate: exact answers<") == 1
+    assert page.count("✗ Gate general text failed: 0.") == 1
     table = page[page.index(">Gates</a></h2>") : page.index(">Provenance</a></h2>")]
     assert table.count(">failed</td>") == 2 and table.count(">passed</td>") == 1 and "at least 0.999" in table
     main = runpy.run_path(str(ROOT / "scripts" / "eval_gates.py"))["main"].__wrapped__

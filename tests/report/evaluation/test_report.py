@@ -177,7 +177,7 @@ def test_the_page_says_what_was_evaluated(make_inputs: Make, report: Path) -> No
     page = (report / "report.html").read_text()
     action = sha256(make_inputs()["action"].read_bytes().removesuffix(b"\n")).hexdigest()
     line = page[page.index("</h1>") : page.index('<ul class="verdicts">')]
-    assert "Trained on blackparrot and ibex, with general text of django; held out: picorv32 and serv." in line
+    assert "Trained on blackparrot and ibex, with general text of django; measured on picorv32 and serv," in line
     assert "9\u202f000\u202f000" in page and action in line
     subject = json.loads((report / "report.json").read_bytes())["subject"]
     assert subject["action"] == action and subject["held_out"] == ["picorv32", "serv"]

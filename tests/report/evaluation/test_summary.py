@@ -1,0 +1,126 @@
+"""First screen and findings: what the reader sees first follows from the tests, gates and planned trainings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tapeout.config.report import PlannedTraining, Price
+from tapeout.evals.advice import forgetting, worst_step
+from tapeout.evals.section import Adapted, Comparison, Difference, Measure, Section, Suggestion, Value
+from tapeout.report.evaluation.findings import find
+from tapeout.report.evaluation.summary import power, price_of
+from tests.report.evaluation.conftest import GOOD, Make, Write
+
+pytestmark = pytest.mark.environment("data")
+STEP = ("base", "sft")
+PLAN = {
+    "section": "sft",
+    "artifact": "sft/model",
+    "tokens": 1_000,
+    "gflop": 52_000,
+    "gpu": None,
+    "units": 2,
+    "hours": 0.5,
+}
+
+
+def comparison(name: str, change: float, p: float, *, units: int = 50, stated: bool = True) -> Comparison:
+    """Return a measure in per cent, of which more is better, with a change from base to sft."""
+    difference = Difference(change, change, change, "mcnemar", p, p, p <= 0.05, None, "observed")
+    measure = Measure(name, name, "rows", "data", False, units, percent=True, change="points" if stated else None)
+    values = {"base": Value(0.5, 0.4, 0.6, "wilson"), "sft": Value(0.5 + change, 0.4, 0.6, "wilson")}
+    return Comparison(measure, units, values, {STEP: difference}, {})
+
+
+def test_first_screen_answers_with_numbers_cost_and_red_gates(
+    make_inputs: Make, write_report: Write, tmp_path: Path
+) -> None:
+    rates = {**GOOD, "sft": {**GOOD["sft"], "general": 3.3}}
+    files = make_inputs(rates, trainings=[PLAN], price={"core_hour": 3.0, "currency": "EUR"})
+    output = write_report(files, tmp_path / "report")
+    page, document = (output / "report.html").read_text(), json.loads((output / "report.json").read_bytes())
+    general, rest = page.split('aria-label="General text"')[1].split("</section>", 1)
+    assert "↑ +4" in general and "✗ Gate general text failed: 0.4" in general and "limit at most 0.05" in general
+    assert '<section class="card bad" aria-label="General text"' in page
+    assert '<section class="card part" aria-label="Domain text"' in page
+    assert "1 000 tokens (sft 1 000), 5.2 × 10¹³ FLOP, planned 0.5 CPU hours, 1.50 EUR" in rest.replace("\u202f", " ")
+    assert document["cost"] == {"trainings": [PLAN], "price": 1.5}
+    assert "predicts general text 4" in document["summary"]["answer"]
+    assert [finding["measure"] for finding in document["findings"]["worse"]] == ["bits_per_byte.general"]
+    advice = document["findings"]["suggestions"][0]
+    assert "sft.lr" in advice["text"] and "from dapt to sft" in advice["finding"]
+
+
+def test_report_without_trainings_states_no_cost(report: Path) -> None:
+    assert "<dt>Cost</dt>" not in (report / "report.html").read_text()
+
+
+@given(st.lists(st.tuples(st.sampled_from([-0.2, 0.2]), st.floats(0, 1)), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_parts_are_listed_if_and_only_if_holm_rejects(parts: list[tuple[float, float]]) -> None:
+    measured = {"m": comparison("m", 0.0, 1.0)}
+    measured |= {f"m.p{n}": comparison(f"p{n}", *part, stated=False) for n, part in enumerate(parts)}
+    found = find([measured], [], STEP, 0.95)
+    rejected, left = set(), sorted((p, n) for n, (_, p) in enumerate(parts))
+    for rank, (p, n) in enumerate(left):  # Holm 1979: step down until the first that is not rejected
+        if p * (len(left) - rank) > 0.05:
+            break
+        rejected.add(n)
+    listed = {
+        (text.split()[0], gain)
+        for gain, side in ((True, found.better), (False, found.worse))
+        for f in side
+        for text in f.parts
+    }
+    assert listed == {(f"p{n}", parts[n][0] > 0) for n in rejected}
+
+
+def test_findings_need_a_clear_change_and_enough_units() -> None:
+    measured = {
+        "gain": comparison("gain", 0.1, 0.01),
+        "loss": comparison("loss", -0.1, 0.01),
+        "unclear": comparison("unclear", 0.1, 0.2),
+        "few": comparison("few", 0.1, 0.01, units=9),
+    }
+    suggestion = Suggestion("f", "t")
+    found = find([measured], [Section("s", [], suggestions=[suggestion])], STEP, 0.95)
+    assert [one.measure for one in found.better] == ["gain"] and [one.measure for one in found.worse] == ["loss"]
+    assert found.suggestions == (suggestion,)
+    assert find([measured], [], None, 0.95).better == ()
+
+
+@pytest.mark.parametrize("sections", [{}, {"sft": "sft"}, {"sft": "methods.lora"}])
+def test_suggestion_names_the_training_that_lost_most_and_its_keys(sections: dict[str, str]) -> None:
+    changes = {STEP: -0.3, ("base", "dapt"): -0.1, ("dapt", "sft"): -0.2}
+    one = comparison("m", -0.3, 0.001)
+    differences = {step: Difference(v, v, v, "mcnemar", 0, 0, True, None, "observed") for step, v in changes.items()}
+    one = Comparison(one.measure, one.units, one.values, differences, {})
+    adapted = Adapted("base", "dapt", "sft", "sft", sections)
+    assert worst_step(one, adapted) == ("dapt", "sft")
+    (suggestion,) = forgetting(one, adapted)
+    key = sections.get("sft")
+    assert (f"`{key}.lr`" in suggestion.text) == (key is not None)
+    assert ("An adapter forgets less" in suggestion.text) == (key == "sft")
+    gained = {step: Difference(0.1, 0.1, 0.1, "mcnemar", 0, 0, True, None, "observed") for step in changes}
+    assert forgetting(Comparison(one.measure, one.units, one.values, gained, {}), adapted) == []
+
+
+def test_price_needs_the_price_of_every_device() -> None:
+    def trained(gpu: str | None) -> PlannedTraining:
+        return PlannedTraining.model_validate({**PLAN, "gpu": gpu, "hours": 2})
+
+    both = [trained(None), trained("NVIDIA H200")]
+    prices: dict[str, Any] = {"core_hour": 0.5, "gpu_hour": 3.0}
+    assert price_of(both, Price(**prices)) == 7.0
+    assert price_of(both, Price(core_hour=0.5)) is None
+    assert price_of([trained(None)], Price(core_hour=0.5)) == 1.0
+    assert price_of([], Price(**prices)) is None
+
+
+@pytest.mark.parametrize(("value", "text"), [(5.2e13, "5.2 × 10¹³"), (1e9, "1.0 × 10⁹"), (9.99e9, "1.0 × 10¹⁰")])
+def test_powers(value: float, text: str) -> None:
+    assert power(value) == text
