@@ -15,9 +15,15 @@ from tapeout.inspection.overlap import RowOverlap, unite
 
 PRETRAINING = "pretraining"
 SHARDS = f"{PRETRAINING}/shards/"
+OF_FILES = "file: "
+"""Beginning of reasons for files, where a step counts rows."""
 NOT_SELECTED = {"other kind", "excluded", "file of another name", REPLACED}
-"""Reasons for files that the configuration does not select, or of which an archive has a later version; the report
-shows them, no gate counts them."""
+"""Reasons for files that the configuration does not select, or of which an archive has a later version."""
+
+
+def is_selected(reason: str) -> bool:
+    """Return whether the configuration selects what was dropped; the report shows the others, no gate counts them."""
+    return reason.removeprefix(OF_FILES) not in NOT_SELECTED
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class StepCounts:
     @property
     def lost(self) -> int:
         """Number of dropped rows or documents that the configuration selects."""
-        return sum(count for reason, count in self.dropped.items() if reason not in NOT_SELECTED)
+        return sum(count for reason, count in self.dropped.items() if is_selected(reason))
 
     def __add__(self, other: "StepCounts") -> "StepCounts":
         """Return the sum of both."""

@@ -150,6 +150,16 @@ def test_the_counts_of_a_set_add_up(tmp_path: Path) -> None:
             2,
         ),
         ("instructions/x", {"rows": {"train": 2, "test": 1}, "dropped": {"same": {"count": 3}}, "changed": {}}, 3, 3),
+        (
+            "instructions/rtl",
+            {
+                "rows": {"train": 8},
+                "dropped": {"file: other kind": {"count": 9}, "file: too large": {"count": 2}},
+                "changed": {},
+            },
+            8,
+            2,
+        ),
         ("encoded/x", {"train": {"rows": 5, "dropped": {"longer": {"count": 2}}}, "test": {"dropped": {}}}, 5, 2),
         ("pretraining/documents/x", {"kept": {"documents": 9}, "dropped": {"too short": 1}, "repaired": {}}, 9, 1),
         (

@@ -9,9 +9,9 @@ from tapeout.config.inspection import DataReportJob
 from tapeout.config.instructions import SPLITS
 from tapeout.data.io.jsonl import write_json
 from tapeout.data.io.ngrams import spans_of
-from tapeout.inspection.data_summary import DataSummary
+from tapeout.inspection.data_summary import DataSummary, is_selected
 from tapeout.inspection.gates import Gate, measure_gates
-from tapeout.inspection.overlap import Ranges
+from tapeout.inspection.overlap import Ranges, RowOverlap
 from tapeout.inspection.rows import read_rows, text_of
 from tapeout.report.page.render import render
 
@@ -72,7 +72,8 @@ def write_page(summary: DataSummary, job: DataReportJob, tests: Sequence[Path], 
         for name, overlaps in sets.items()
         if (rows := [row for row in overlaps if row.fraction >= settings.min_overlap])
     }
-    wanted = {(name, row.digest) for (_, name), rows in contaminated.items() for row in rows}
+    overlapping = {"contaminated": contaminated, "closest": closest(summary, settings.min_overlap)}
+    wanted = {(name, row.digest) for pairs in overlapping.values() for (_, name), rows in pairs.items() for row in rows}
     texts = find_texts(tests, job.tests, wanted)
     overviews = {training: overview(summary, gates, training) for training in summary.measures}
     sizes = {name: next((sets[name] for sets in overviews.values() if name in sets), None) for name in job.tests}
@@ -86,9 +87,12 @@ def write_page(summary: DataSummary, job: DataReportJob, tests: Sequence[Path], 
         "stopping": [gate for gate in gates if not gate.passed and gate.artifact in job.trained],
         "tests": dict(sorted(sizes.items())),
         "overview": overviews,
-        "contaminated": {
-            pair: [(row, marked(texts[pair[1], row.digest], row.ranges, settings.ngram_words)) for row in rows]
-            for pair, rows in contaminated.items()
+        **{
+            kind: {
+                pair: [(row, marked(texts[pair[1], row.digest], row.ranges, settings.ngram_words)) for row in rows]
+                for pair, rows in pairs.items()
+            }
+            for kind, pairs in overlapping.items()
         },
     }
     filters: dict[str, Callable[..., Any]] = {
@@ -96,6 +100,7 @@ def write_page(summary: DataSummary, job: DataReportJob, tests: Sequence[Path], 
         "piece": piece,
         "bound": bound,
         "histogram": histogram,
+        "is_selected": is_selected,
     }
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
 
@@ -108,6 +113,22 @@ def overview(summary: DataSummary, gates: Iterable[Gate], training: str) -> dict
         largest_overlap = max((row.fraction for row in summary.overlaps[training].get(name, [])), default=0.0)
         rows[name] = {**size, "gate": gate, "largest": largest_overlap}
     return rows
+
+
+def closest(summary: DataSummary, min_overlap: float) -> dict[tuple[str, str], list[RowOverlap]]:
+    """Return the test row with the largest overlap that is no contamination, by its training set and test set.
+
+    Of equal ones it is that with the smallest digest. Empty if no other test row shares an n-gram with a training set.
+    """
+    below = [
+        ((training, name), row)
+        for training, sets in summary.overlaps.items()
+        for name, rows in sets.items()
+        for row in rows
+        if row.fraction < min_overlap and row.ranges
+    ]
+    best = sorted(below, key=lambda found: (-found[1].fraction, found[1].digest, found[0]))[:1]
+    return {pair: [row] for pair, row in best}
 
 
 def find_texts(files: Sequence[Path], names: Iterable[str], wanted: set[tuple[str, str]]) -> dict[tuple[str, str], str]:

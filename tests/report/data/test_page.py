@@ -16,7 +16,7 @@ from tapeout.data.io.jsonl import write_json
 from tapeout.data.io.ngrams import word_pattern
 from tapeout.inspection.data_summary import summarize
 from tapeout.inspection.inspect import inspect
-from tapeout.report.data.page import histogram, largest, marked, write_numbers, write_page
+from tapeout.report.data.page import closest, histogram, largest, marked, write_numbers, write_page
 from tests.inspection.conftest import Write, document, question, write_set
 from tests.inspection.test_inspect import SECRET, encode, job
 
@@ -72,6 +72,27 @@ def test_the_page_shows_the_contaminated_row_and_the_gate_that_stops(contaminate
     assert "instructions/x in corpus/domain" in page and "http" not in page
     assert contaminated.numbers["contamination"]["corpus/domain"]["instructions/x"]["contaminated"] == 1
     assert [gate["subject"] for gate in gates if not gate["passed"]] == ["test rows of instructions/x in corpus/domain"]
+
+
+def test_the_closest_row_below_the_limit_is_shown_with_its_overlap(write: Write, model: Path, tmp_path: Path) -> None:
+    """Six shared words have two n-grams of five, of the 16 that 20 words have; the other test row shares one of 16."""
+    shared, other = "one two three four five six", " ".join(f"word{number}" for number in range(14))
+    less = shared.rpartition(" ")[0] + " " + other.replace("word", "mark") + " end"
+    rows = write(
+        "corpus/domain",
+        train=[document(f"before {shared} after")],
+        test=[document(f"{shared} {other}"), document(less)],
+    )
+    part = {"documents": 1}
+    counts = {"core": {"dropped": {"other kind": 7, "too large": 3}, "repaired": {}}}
+    write_json(rows / "report.json", {"sources": counts, "train": part, "test": part})
+    report = Report(tmp_path, model, {"corpus/domain": rows})
+    ((pair, (row,)),) = closest(report.summary, 0.5).items()
+    assert (pair, row.fraction) == (("corpus/domain", "corpus/domain"), 2 / 16)
+    assert closest(report.summary, 2 / 16)[pair][0].fraction == 1 / 16 and closest(report.summary, 1 / 16) == {}
+    page = re.sub(r"\s+", " ", report.page)
+    assert f"<mark>{shared}</mark> {other}" in page and "Closest to the limit" in page
+    assert "other kind<small>not selected</small>" in page and "too large</td>" in page
 
 
 def test_the_page_shows_the_loss_mask(contaminated: Report) -> None:
