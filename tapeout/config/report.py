@@ -68,8 +68,8 @@ class ReportSettings(PairedStatistics):
     examples: int = Field(
         1,
         ge=0,
-        description="Sample answers on the page per category and kind: exact ones, near misses and failures of the "
-        "shipped model.",
+        description="Examples by category and kind (exact, near miss, failure of the shipped model) in report.json, in "
+        "print and on the page without JavaScript.",
     )
     price: Price = Field(Price(), description="Prices of the planned hours.")
     gates: dict[GateName, Gate] = Field(

@@ -1,9 +1,10 @@
 """Definitions of the measures of answers, for the last section of the evaluation report."""
 
-from tapeout.evals.answer_examples import NEAR
 from tapeout.evals.section import Method
 from tapeout.evals.wording import MIN_UNITS, percent
 
+NEAR = 0.5
+"""Minimum ROUGE-L of an answer that is not exact but a near miss."""
 MOSTLY = 0.5
 """Minimum score at which instructions count as followed, not just partly followed."""
 MAX_EXACT_WORDS = 20

@@ -1,14 +1,13 @@
-"""Section of the report on multiple choice: chance, notes, tile, verdict, sample answers and definitions."""
+"""Section of the report on multiple choice: chance, notes, tile, verdict, answers and definitions."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from statistics import fmean
 from string import ascii_uppercase
 
 from tapeout.evals.choices import MultipleChoice, ScoredQuestion
-from tapeout.evals.section import Answered, Comparison, Evidence, Example, ExampleGroup, Kind, Method, Tile, Verdict
-from tapeout.evals.wording import MIN_UNITS, interval_of, outcome, percent, points
+from tapeout.evals.section import Answered, Comparison, Evidence, Method, Tile, Verdict
+from tapeout.evals.wording import MIN_UNITS, interval_of, number, outcome, percent, points
 
 ACCURACY = "multiple_choice.accuracy"
 """Measure that verdicts are based on."""
@@ -116,51 +115,29 @@ def verdicts_of(evidence: Evidence[MultipleChoice], chance: float) -> list[Verdi
     ]
 
 
-def examples_of(results: Mapping[str, MultipleChoice], judged: str, count: int) -> list[ExampleGroup]:
-    """Return for each area up to ``count`` questions that the judged model answers right, and as many others."""
-    by_model = {model: {one.digest: one for one in result.questions} for model, result in results.items()}
-    shared = set.intersection(*(set(questions) for questions in by_model.values()))
-    groups: dict[str, dict[Kind, list[str]]] = {}
-    for digest in sorted(shared, key=lambda digest: sha256(f"example\n{digest}".encode()).hexdigest()):
-        own = by_model[judged][digest]
-        kinds = groups.setdefault(own.question.area, {"exact": [], "failure": []})
-        kinds[_kind(own)].append(digest)
-    return [
-        ExampleGroup(
-            title=area,
-            counts={kind: len(digests) for kind, digests in kinds.items()},
-            examples=[
-                _example({model: questions[digest] for model, questions in by_model.items()}, judged)
-                for digests in kinds.values()
-                for digest in digests[:count]
-            ],
-        )
-        for area, kinds in sorted(groups.items())
-    ]
-
-
-def _kind(one: ScoredQuestion) -> Kind:
-    """Return if the answer after the examples of the first seed is right."""
-    return "exact" if one.chosen(one.attempts[0]) == one.question.answer else "failure"
-
-
-def _example(answers: Mapping[str, ScoredQuestion], judged: str) -> Example:
-    own = answers[judged].question
-    return Example(
-        kind=_kind(answers[judged]),
+def answered(one: ScoredQuestion) -> Answered:
+    """Return a question with the choice after the examples of the first seed."""
+    own, first = one.question, one.attempts[0]
+    chosen = one.chosen(first)
+    return Answered(
+        asked=own.block("letter"),
+        expected=_named(own.choices, own.answer),
+        answer=_named(own.choices, chosen),
+        kind="exact" if chosen == own.answer else "failure",
+        category=own.area,
         source=" ".join(filter(None, (own.id, own.difficulty))),
-        prompt=own.block("letter"),
-        expected="\n\n".join(filter(None, (_named(own.choices, own.answer), own.explanation))),
-        answers={model: _named(own.choices, one.chosen(one.attempts[0])) for model, one in answers.items()},
-        kinds={model: _kind(one) for model, one in answers.items()},
+        note=own.explanation,
+        facts={
+            "log-likelihoods": ", ".join(
+                f"{ascii_uppercase[index]} {number(value, 1)}" for index, value in enumerate(first.log_likelihoods)
+            ),
+            "right after the examples of": f"{_right(one)} of {len(one.attempts)} seeds",
+        },
     )
 
 
-def answered(one: ScoredQuestion) -> Answered:
-    """Return a question with the choice after the examples of the first seed."""
-    own = one.question
-    right, chosen = (_named(own.choices, index) for index in (own.answer, one.chosen(one.attempts[0])))
-    return Answered(own.block("letter"), right, chosen)
+def _right(one: ScoredQuestion) -> int:
+    return sum(one.chosen(attempt) == one.question.answer for attempt in one.attempts)
 
 
 def _named(choices: Sequence[str], index: int) -> str:
@@ -180,7 +157,7 @@ METHODS = (
         "questions and never contain the question; its score is the mean over seeds. Of the examples, those nearest to "
         "the question are kept, as many as fit into the context with the longest choice. Questions that do not fit "
         "without examples are left out for all models. Prompts are plain text for every model, without a prompt "
-        "template. Sample answers show the first seed.",
+        "template. Attempts show the first seed.",
     ),
     Method(
         "Verdict on multiple choice",

@@ -2,15 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from tapeout.evals import design_summary, design_syntheses
-from tapeout.evals.designs import Design, Designs
-from tapeout.evals.section import Answered, Evidence, Example, ExampleGroup, Kind, Method, Section, Table, TableRow
+from tapeout.evals.designs import Designs
+from tapeout.evals.section import Evidence, Method, Section, Table, TableRow
 from tapeout.simulation.ladder import REASONS, RUNGS, Rung
 
-KINDS: tuple[Kind, ...] = ("exact", "near miss", "failure")
 LISTED = 12
 """Names that a note lists; report.json has all of them."""
 
@@ -25,7 +23,6 @@ def describe(evidence: Evidence[Designs]) -> Section:
     options, results = evidence.options, evidence.results
     name = options.problems.removeprefix("problems/")
     first = next(iter(results.values()))
-    judged = evidence.adapted.shipped or list(results)[-1]
     sampled = options.samples > 0
     groups = ("Greedy, %", f"Mean of {options.samples} samples, %") if sampled else ("Greedy, %",)
     ladder = [
@@ -70,8 +67,6 @@ def describe(evidence: Evidence[Designs]) -> Section:
         decisive=design_summary.decisive(name, evidence),
         suggestions=design_summary.suggestions(name, evidence),
         plots=[design_summary.ladder(name, evidence)],
-        judged=judged,
-        examples=_examples(results, judged, evidence.examples),
         methods=METHODS,
         facts={f"{name}.designs": _facts(options, results)},
     )
@@ -135,58 +130,6 @@ def _facts(options: Any, results: Mapping[str, Designs]) -> dict[str, Any]:
         "reasons": {model: dict(sorted(_reasons(result).items())) for model, result in results.items()},
         **design_syntheses.facts(results),
     }
-
-
-def kind_of(design: Design) -> Kind:
-    """Return how good the greedy answer is; a near miss is a design that elaborates."""
-    judgement = design.greedy
-    return "exact" if judgement.passes else "near miss" if judgement.reaches("elaborates") else "failure"
-
-
-def _examples(results: Mapping[str, Designs], judged: str, count: int) -> list[ExampleGroup]:
-    """Return for each category up to ``count`` answers of each kind, in the order of a hash of the problems."""
-    by_model = {model: {design.name: design for design in result.usable} for model, result in results.items()}
-    groups: dict[str, dict[Kind, list[str]]] = {}
-    for name in sorted(by_model[judged], key=lambda name: sha256(f"example\n{name}".encode()).hexdigest()):
-        design = by_model[judged][name]
-        groups.setdefault(design.category, {kind: [] for kind in KINDS})[kind_of(design)].append(name)
-    return [
-        ExampleGroup(
-            title=category,
-            counts={kind: len(names) for kind, names in kinds.items()},
-            examples=[
-                _example({model: designs[name] for model, designs in by_model.items()}, judged)
-                for names in kinds.values()
-                for name in names[:count]
-            ],
-        )
-        for category, kinds in sorted(groups.items())
-    ]
-
-
-def _example(designs: Mapping[str, Design], judged: str) -> Example:
-    own = designs[judged]
-    return Example(
-        kind=kind_of(own),
-        source=f"problem {own.name}, {own.difficulty}",
-        prompt=own.prompt,
-        expected=own.golden,
-        answers={model: _shown(design) for model, design in designs.items()},
-        kinds={model: kind_of(design) for model, design in designs.items()},
-    )
-
-
-def answered(design: Design) -> Answered:
-    """Return the greedy answer to a usable problem, and how its judgement ended."""
-    attempt = design.attempts[0]
-    end = attempt.judgement.reason or "passes"
-    detail = f": {attempt.judgement.detail}" if attempt.judgement.detail else ""
-    return Answered(design.prompt, design.golden, attempt.answer or "", f"{end}{detail}")
-
-
-def _shown(design: Design) -> str:
-    own = answered(design)
-    return f"{own.answer}\n[{own.verdict}]"
 
 
 METHODS = (

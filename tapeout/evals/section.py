@@ -181,7 +181,6 @@ class Evidence(Generic[ResultT]):
         adapted: models that the summary compares.
         confidence: coverage of the intervals.
         general_tolerance: relative rise of bits per byte on general text that still counts as unchanged.
-        examples: sample answers of each kind that are shown for a category.
     """
 
     options: Any
@@ -190,7 +189,6 @@ class Evidence(Generic[ResultT]):
     adapted: Adapted
     confidence: float
     general_tolerance: float
-    examples: int
 
 
 @dataclass(frozen=True)
@@ -290,53 +288,56 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Example:
-    """One question with the expected answer and what each model answered.
+class Mismatch:
+    """First output of a simulation that differs from the expected one.
 
     Attributes:
-        kind: how good the answer of the shipped model is.
-        source: where the question is from, and its licence.
-        answers: generated text by model.
-        kinds: how good each answer is, by model.
+        signal: name of the output.
+        got, expected: values in hexadecimal digits, of which ``x`` and ``z`` are unknown or undriven bits.
+        time: time of the simulation, in the unit of the test bench.
     """
 
-    kind: Kind
-    source: str
-    prompt: str
+    signal: str
+    got: str
     expected: str
-    answers: Mapping[str, str]
-    kinds: Mapping[str, Kind]
+    time: int
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A test unit as one model answered it.
+    """A test unit as one model answered it. The report shows it as an attempt, and chooses examples among all.
+
+    ``asked``, ``expected``, ``category``, ``source`` and ``note`` describe the unit and are the same for every model.
 
     Attributes:
         asked: the prompt, or the question with its choices.
-        expected: the right answer.
-        answer: what the model answered; empty if it was not asked.
+        expected: an answer that is right; empty if the task knows none.
+        answer: what the model answered; empty if there was no room for it.
+        kind: how good the answer is.
+        category: group of units in which examples of each kind are shown.
+        source: where the unit is from, and its licence.
+        note: explanation of the expected answer.
+        label: verdict in one of few names of the task, e.g. the reason of a failure; empty if ``kind`` says all.
         verdict: how it was judged, in words; empty if the answer tells.
+        message: first message of a compiler, simulator or test bench.
+        code: Verilog that was taken from the answer.
+        mismatch: first wrong output of a simulation.
+        facts: further results by name, as text.
     """
 
     asked: str
     expected: str
     answer: str
+    kind: Kind
+    category: str
+    source: str = ""
+    note: str = ""
+    label: str = ""
     verdict: str = ""
-
-
-@dataclass(frozen=True)
-class ExampleGroup:
-    """Sample answers of one category.
-
-    Attributes:
-        title: the category.
-        counts: number of answers of the shipped model by kind, of all that were evaluated.
-    """
-
-    title: str
-    counts: Mapping[Kind, int]
-    examples: Sequence[Example]
+    message: str = ""
+    code: str = ""
+    mismatch: Mismatch | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -356,8 +357,6 @@ class Section:
     Attributes:
         decisive: numbers of the first screen.
         suggestions: what to change, for each kind of loss.
-        judged: the model whose answers decide the kinds of the examples.
-        examples: sample answers by category.
         facts: further numbers for report.json.
     """
 
@@ -368,7 +367,5 @@ class Section:
     decisive: Sequence[Decisive] = ()
     suggestions: Sequence[Suggestion] = ()
     plots: Sequence[Plot] = ()
-    judged: str = ""
-    examples: Sequence[ExampleGroup] = ()
     methods: Sequence[Method] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,7 @@
-"""Format numbers and intervals for sentences and tables of the report."""
+"""Format numbers, intervals and names for sentences and tables of the report."""
+
+from collections import Counter
+from collections.abc import Iterable
 
 from tapeout.evals.section import Comparison, Difference, Estimate, Outcome
 
@@ -14,6 +17,13 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     if not float(text):
         return text
     return (MINUS if value < 0 else "+" if signed else "") + text
+
+
+def titles_of(categories: Iterable[str]) -> dict[str, str]:
+    """Return the titles of categories: their names as words, or as they are where two would have the same title."""
+    words = {name: name.replace("_", " ") for name in categories}
+    counts = Counter(words.values())
+    return {name: title if counts[title] == 1 else name for name, title in words.items()}
 
 
 def percent(value: float, digits: int = 1, signed: bool = False) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from tapeout import progress
 from tapeout.data.errors import NotEnoughData
 from tapeout.evals.advice import forgetting
-from tapeout.evals.answer_examples import examples_of, titles_of
-from tapeout.evals.answer_methods import MAX_EXACT_WORDS, METHODS, MOSTLY
+from tapeout.evals.answer_methods import MAX_EXACT_WORDS, METHODS, MOSTLY, NEAR
 from tapeout.evals.answers import (
+    Answer,
     InstructionAnswers,
     Options,
     TurnScore,
@@ -35,7 +35,7 @@ from tapeout.evals.section import (
     Verdict,
 )
 from tapeout.evals.task import Task
-from tapeout.evals.wording import interval_of, number, outcome, percent, points, too_few
+from tapeout.evals.wording import interval_of, number, outcome, percent, points, titles_of, too_few
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
@@ -89,7 +89,7 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
 
     def answered(self, result: InstructionAnswers) -> dict[str, Answered]:
         """Return the generated answers."""
-        return {one.digest: Answered(one.prompt, one.expected, one.generated) for one in result.answers}
+        return {one.digest: _answered(one) for one in result.answers}
 
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of questions and answers: each is scored once and generated once."""
@@ -143,11 +143,10 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
         ]
 
     def describe(self, evidence: Evidence[InstructionAnswers]) -> Section:
-        """Describe the tables of losses and answers, sample answers and the verdict on instructions."""
+        """Describe the tables of losses and answers, and the verdict on instructions."""
         comparisons, results, name = evidence.comparisons, evidence.results, set_name(evidence.options)
         exact = f"{name}.exact_match."
         categories = titles_of([name.removeprefix(exact) for name in comparisons if name.startswith(exact)])
-        judged = evidence.adapted.shipped or list(results)[-1]
 
         def by_category(*measures: str) -> list[TableRow]:
             names = [f"{name}.{measure}" for measure in measures]
@@ -209,8 +208,6 @@ class InstructionAnswersTask(Task[Options, InstructionAnswers]):
                     grouped=True,
                 )
             ],
-            judged=judged,
-            examples=examples_of(results, judged, evidence.examples),
             methods=METHODS,
         )
 
@@ -224,6 +221,24 @@ def judging_measure(results: Mapping[str, InstructionAnswers]) -> str:
     """Return the measure that decides the verdict: exact match, or ROUGE-L where expected answers are long."""
     words = [len(answer.expected.split()) for answer in next(iter(results.values())).answers]
     return "exact_match" if median(words) <= MAX_EXACT_WORDS else "rouge_l"
+
+
+def _answered(answer: Answer) -> Answered:
+    """Return an answer; a near miss has at least half of the words in common with an accepted one."""
+    return Answered(
+        asked=answer.prompt,
+        expected=answer.expected,
+        answer=answer.generated,
+        kind="exact" if answer.exact else "near miss" if answer.rouge_l >= NEAR else "failure",
+        category=answer.category,
+        source=f"{answer.source}, licence {answer.licence}" if answer.licence else answer.source,
+        facts={
+            "ROUGE-L": percent(answer.rouge_l, 0),
+            "token F1": percent(answer.token_f1, 0),
+            "tokens": f"{answer.tokens}",
+            "ended by the model": "yes" if answer.finished else "no, at the limit of tokens",
+        },
+    )
 
 
 def by_turn(scores: Iterable[TurnScore]) -> dict[str, list[Unit]]:

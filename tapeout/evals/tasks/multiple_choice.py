@@ -21,7 +21,6 @@ from tapeout.evals.choice_section import (
     answered,
     by_seed,
     chance_of,
-    examples_of,
     mean_shots,
     notes_of,
     positions_of,
@@ -165,7 +164,6 @@ class MultipleChoiceTask(Task[Options, MultipleChoice]):
         columns = [name for name in names if name in evidence.comparisons]
         areas = strata_of(evidence.comparisons, columns[0])
         headings = ("Accuracy, %", "Accuracy normalized by length, %")[: len(columns)]
-        judged = evidence.adapted.shipped or list(results)[-1]
         return Section(
             title="Multiple choice",
             tables=[
@@ -201,8 +199,6 @@ class MultipleChoiceTask(Task[Options, MultipleChoice]):
                     grouped=True,
                 )
             ],
-            judged=judged,
-            examples=examples_of(results, judged, evidence.examples),
             methods=METHODS,
             facts={
                 f"{NAME}.chance": chance,

@@ -16,7 +16,7 @@ from tapeout.config.task_options import TaskOptions
 from tapeout.data.errors import NotEnoughData
 from tapeout.evals.completion_points import Kind, Point, points
 from tapeout.evals.rows import read_rows
-from tapeout.evals.section import Evidence, Measure, Method, Plot, Section, Table, TableRow, Unit
+from tapeout.evals.section import Answered, Evidence, Measure, Method, Plot, Section, Table, TableRow, Unit
 from tapeout.evals.task import Result, Task
 from tapeout.evals.text_scores import token_f1
 
@@ -28,6 +28,10 @@ MAX_STORED_BYTES = 2_048
 """Maximum length of a file before an item: the result contains it, to be parsed."""
 SEARCHED = 1_000
 """Characters before a place that are searched for in the training text."""
+SHOWN = 400
+"""Characters before a line or name that the result keeps, for readers of single answers."""
+NEAR = 0.5
+"""Minimum token F1 of a line that is not exact but a near miss."""
 STRATA = {"same_name": "Ports connected to their own name", "other_name": "Ports connected to another name"}
 
 
@@ -50,11 +54,12 @@ class Options(TaskOptions):
 
 
 class Completion(Result):
-    """A generated line or name, and what stands in the file."""
+    """A generated line or name, and what stands in the file; ``before`` is the end of the file up to it."""
 
     digest: str
     source: str
     stratum: str
+    before: str
     expected: str
     generated: str
 
@@ -167,6 +172,7 @@ class VerilogCompletionTask(Task[Options, Completions]):
                     digest=place.digest,
                     source=place.source,
                     stratum=place.stratum,
+                    before=place.prefix[-SHOWN:],
                     expected=place.expected,
                     generated=text,
                 )
@@ -187,6 +193,27 @@ class VerilogCompletionTask(Task[Options, Completions]):
         """Return what a model reads last before each place, with the text that stands there."""
         places = _places(files["domain"], options)
         return {one.digest: one.prefix[-SEARCHED:] + one.expected for kind in places.values() for one in kind}
+
+    def answered(self, result: Completions) -> dict[str, Answered]:
+        """Return the continuations; without items of files that do not parse themselves."""
+        from tapeout.evals.item_syntax import has_next_item, is_correct
+
+        kinds = {"next line": result.lines, "connection of a port": result.ports}
+        found = {one.digest: _answered(one, category) for category, places in kinds.items() for one in places}
+        for one in result.items:
+            if is_correct(one.prefix):
+                parses = has_next_item(one.prefix, one.generated)
+                found[one.digest] = Answered(
+                    asked=one.prefix,
+                    expected="",
+                    answer=one.generated,
+                    kind="exact" if parses else "failure",
+                    category="next item",
+                    source=one.source,
+                    label="parses" if parses else "syntax_error",
+                    code=one.generated,
+                )
+        return found
 
     def tokens(self, options: Options, context: int) -> float:
         """Return the tokens of prompts and continuations of all kinds."""
@@ -238,6 +265,19 @@ class VerilogCompletionTask(Task[Options, Completions]):
             ],
             methods=METHODS,
         )
+
+
+def _answered(one: Completion, category: str) -> Answered:
+    """Return a line or name; of lines, a near miss has half of the tokens."""
+    is_near = category == "next line" and token_f1(one.generated, one.expected) >= NEAR
+    return Answered(
+        asked=one.before,
+        expected=one.expected,
+        answer=one.generated,
+        kind="exact" if is_exact(one) else "near miss" if is_near else "failure",
+        category=category,
+        source=one.source,
+    )
 
 
 def _fraction(

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.config.task_options import ProblemOptions
-from tapeout.evals.design_section import answered, describe, rung_measure
+from tapeout.evals.design_answers import answered
+from tapeout.evals.design_section import describe, rung_measure
 from tapeout.evals.design_syntheses import measures_of
 from tapeout.evals.designs import Design, Designs, judge_samples
 from tapeout.evals.pass_at_k import pass_at_k

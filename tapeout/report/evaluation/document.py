@@ -12,8 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tapeout.config.report import PlannedTraining, ReportSettings
-from tapeout.evals.section import Difference, ExampleGroup, Interval, Value, Verdict
+from tapeout.evals.section import Difference, Interval, Kind, Value, Verdict
 from tapeout.evals.task import ModelFacts
+from tapeout.report.evaluation.attempts import ExampleGroup
 from tapeout.report.evaluation.changes import Change
 from tapeout.report.evaluation.contamination import Match
 from tapeout.report.evaluation.findings import Findings
@@ -169,6 +170,25 @@ class ChangeLine(Change):
     table: str
 
 
+class JudgedAnswer(Part):
+    """Judgement on an answer of a model; ``label`` is the task's name for it, empty if ``kind`` says all."""
+
+    kind: Kind
+    label: str
+
+
+class AttemptedUnit(Part):
+    """A test unit, and the judgement on the answer of each model that was asked.
+
+    The texts are in the results, ``evaluation/<model>/<task>.json``, and on the page.
+    """
+
+    digest: str
+    category: str
+    source: str
+    models: dict[str, JudgedAnswer]
+
+
 class Method(ReportSettings):
     """Settings of the report, and the definition of its statistics."""
 
@@ -194,6 +214,7 @@ class Document(Part):
     cost: Cost
     tokens_per_byte: dict[str, Compression]
     examples: dict[str, list[ExampleGroup]]
+    attempts: dict[str, list[AttemptedUnit]]
     training: dict[str, Training]
     retrieval: Retrieval | None = None
     serving: ServedModel | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from tapeout.config.report import EvalReportJob, ReportSettings
 from tapeout.data.io.jsonl import write_json
 from tapeout.evals.section import Difference, Step
+from tapeout.report.evaluation.attempts import examples_of
 from tapeout.report.evaluation.document import SCHEMA, Document
 from tapeout.report.evaluation.gates import GateResult, measure_gates
 from tapeout.report.evaluation.paired_tests import POWER
@@ -89,9 +90,19 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
             for corpus, text in report.tokenizer.test.items()
         },
         "examples": {
-            section.title: [asdict(group) for group in section.examples]
-            for section in report.sections
-            if section.examples
+            group.title: [asdict(one) for one in examples_of(group, job.examples)] for group in report.attempts
+        },
+        "attempts": {
+            group.task: [
+                {
+                    **{"digest": one.digest, "category": one.unit.category, "source": one.unit.source},
+                    "models": {
+                        model: {"kind": answer.kind, "label": answer.label} for model, answer in one.answers.items()
+                    },
+                }
+                for one in sorted(group.attempts, key=lambda one: one.digest)
+            ]
+            for group in report.attempts
         },
         "training": {
             model: {

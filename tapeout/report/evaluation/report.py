@@ -12,6 +12,8 @@ from tapeout.evals.section import Adapted, Comparison, Decisive, Evidence, Metho
 from tapeout.evals.task import ModelFacts, load_task, read_result
 from tapeout.evals.wording import interval_of, number, percent, value_of
 from tapeout.report.evaluation import plots, summary
+from tapeout.report.evaluation.attempt_data import page_data
+from tapeout.report.evaluation.attempts import TaskAttempts, attempts_of, examples_of
 from tapeout.report.evaluation.changes import ChangeTable, change_table
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.contamination import Clean, Contamination, UnitShare, clean_values
@@ -29,6 +31,8 @@ MAX_CONTAMINATED = 20
 """Contaminated units on the page; report.json has all of them."""
 MAX_DOCUMENTS = 4
 """Documents or rows of a spike on the page."""
+SCRIPTS = ("attempts.js", "attempts_table.js")
+"""Scripts of the page, beside this module."""
 OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? open", "bad": "✗ no"}
 """Answers of the summary in a word, so that they do not depend on colours."""
 
@@ -45,6 +49,7 @@ class EvaluationReport:
         contamination: what the training text contains of the test data, by task.
         origins: artifacts that the values of a measure are computed from, by measure and model.
         sections: sections of the tasks, in the order of the configuration.
+        attempts: answers to single test units, of tasks that have them.
         logs: training logs, of models that have one.
         action: digest of the report's own action, which covers all parameters, code and inputs.
         recall: recall of retrieval, if the configuration has it.
@@ -59,6 +64,7 @@ class EvaluationReport:
     contamination: Mapping[str, Contamination]
     origins: Mapping[str, Mapping[str, Sequence[str]]]
     sections: Sequence[Section]
+    attempts: Sequence[TaskAttempts]
     tokenizer: TokenizerReport
     logs: Mapping[str, TrainLog]
     provenance: Provenance
@@ -178,7 +184,7 @@ def build(
     facts: dict[str, ModelFacts] = {}
     comparisons: list[dict[str, Comparison]] = []
     origins: dict[str, dict[str, list[str]]] = {}
-    sections = []
+    sections, attempts = [], []
     clean: dict[str, Clean] = {}
     adapted = Adapted(**dict(job.adaptation), exported=job.exported_model, sections=job.sections)
     for name, module, given in job.tasks:
@@ -195,8 +201,12 @@ def build(
                 model: [f"evaluation/{model}/{name}.json", artifact, comparison.measure.data]
                 for model, artifact in models.items()
             }
-        evidence = Evidence(options, results, measured, adapted, job.confidence, job.general_tolerance, job.examples)
+        evidence = Evidence(options, results, measured, adapted, job.confidence, job.general_tolerance)
         sections.append(task.describe(evidence))
+        answered = {model: found for model, result in results.items() if (found := task.answered(result))}
+        if answered:
+            judged = adapted.shipped if adapted.shipped in answered else list(answered)[-1]
+            attempts.append(attempts_of(name, sections[-1].title, judged, answered))
         comparisons.append(measured)
     return EvaluationReport(
         facts=facts,
@@ -206,6 +216,7 @@ def build(
         contamination=contamination,
         origins=origins,
         sections=sections,
+        attempts=attempts,
         tokenizer=tokenizer,
         logs=logs,
         provenance=provenance,
@@ -256,6 +267,7 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
             Markup(plots.tokens_per_byte(report.tokenizer)),
         )
     )
+    attempts = page_data(report.attempts, list(report.models))
     context = {
         "headline": headline(report.verdicts, gates),
         "gates": gates,
@@ -268,6 +280,10 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
         "colours": colours,
         "confidence": percent(job.confidence, 0),
         "drawings": drawings,
+        "examples": [(group, examples_of(group, job.examples)) for group in report.attempts],
+        "attempts": attempts,
+        "attempts_data": Markup(attempts.text),  # has no "<"
+        "attempts_script": Markup("\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in SCRIPTS)),
         "origins": report.provenance.table(),
         "outcomes": OUTCOMES,
         "max_spikes": MAX_SPIKES,

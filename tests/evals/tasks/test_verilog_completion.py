@@ -65,6 +65,7 @@ def test_a_model_that_knows_the_file_completes_everything(reader: LoadedModel, t
     assert all(item.prefix + item.generated == FILE[: len(item.prefix) + len(item.generated)] for item in result.items)
     assert all(len(item.generated) == 40 or item.generated.endswith("endmodule\n") for item in result.items)
     assert {one.stratum for one in result.lines} == {""} and {one.source for one in result.ports} == {"core"}
+    assert all(one.before and one.before in FILE for one in (*result.lines, *result.ports))
 
 
 def test_completions_end_at_their_text_and_batches_do_not_matter(model: LoadedModel) -> None:
@@ -86,7 +87,7 @@ def test_completions_end_at_their_text_and_batches_do_not_matter(model: LoadedMo
     ],
 )
 def test_whitespace_does_not_count(generated: str, expected: str, equal: bool) -> None:
-    own = {"digest": "d", "source": "s", "stratum": ""}
+    own = {"digest": "d", "source": "s", "stratum": "", "before": ""}
     assert is_exact(Completion(**own, generated=generated, expected=expected)) is equal
 
 

@@ -21,7 +21,10 @@ GOOD = {
     "sft": {"domain": 2.0, "general": 2.25, "exact": 0.6},
 }
 SOURCES = {"domain": ("picorv32", "serv"), "general": ("django",)}
-UPSTREAM = ("base_extended", "corpus/domain", "corpus/general", "instructions/rtl", "sources/multiple_choice")
+UPSTREAM = (
+    *("base_extended", "corpus/domain", "corpus/general", "instructions/rtl", "problems/toys"),
+    "sources/multiple_choice",
+)
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "bits_per_byte": ("bits_per_byte", {}),
     "instruction_answers/rtl": ("instruction_answers", {"data": "instructions/rtl"}),
@@ -160,6 +163,7 @@ def completions(model: str) -> dict[str, Any]:
 
     def completion(kind: str, index: int) -> dict[str, Any]:
         own = {"digest": digest(f"{kind}{index}"), "source": "serv", "expected": "wire  a;"}
+        own["before"] = "module m;\n"
         stratum = ("same_name", "other_name")[index % 2] if kind == "port" else ""
         return {**own, "stratum": stratum, "generated": " wire a;" if model == "sft" or index % 2 else "reg a;"}
 
@@ -172,6 +176,39 @@ def completions(model: str) -> dict[str, Any]:
     items.append({**items[0], "digest": digest("macro"), "prefix": "module m;\n`ELSEWHERE(a)\n"})
     lines, ports = ([completion(kind, index) for index in range(20)] for kind in ("line", "port"))
     return {"lines": lines, "ports": ports, "items": items}
+
+
+GOLDEN = 'module top (\n  input  logic a,\n  output logic b\n);\n  assign b = a; // "<"\nendmodule\n'
+JUDGEMENTS: tuple[dict[str, Any], ...] = (
+    {"rung": "passes", "reason": None},
+    {"rung": "simulates", "reason": "wrong_output", "detail": "FAIL b is 1, not 6, at 20"},
+    {"rung": "extracted", "reason": "syntax_error", "detail": "%Error: answer.sv:1:8: syntax error"},
+    {"rung": "nothing", "reason": "no_room"},
+)
+
+
+def generations(model: str) -> dict[str, Any]:
+    """Return a result of verilog_generation: the tuned model gets to each step, the others have no room."""
+
+    def attempt(number: int, judgement: dict[str, Any]) -> dict[str, Any]:
+        code = "" if judgement["rung"] == "nothing" else GOLDEN.replace("= a", f"= {number} + a")
+        answer = None if judgement["reason"] == "no_room" else f"Here it is:\n{code}"
+        facts = {"number": 0, "prompt": "", "finished": True, "tokens": 9, "extracted": code}
+        return {**facts, "answer": answer, "judgement": judgement}
+
+    designs = [
+        {
+            **{"name": f"toy{index}", "digest": digest(f"toy{index}"), "title": "A wire", "category": "wires"},
+            **{"difficulty": "easy", "prompt": "Design a wire.", "golden": GOLDEN, "unusable": ""},
+            "attempts": [attempt(index, judgement if model == "sft" else JUDGEMENTS[-1])],
+        }
+        for index, judgement in enumerate(JUDGEMENTS)
+    ]
+    simulator = {"name": "Verilator", "version": "5.48.0", "digest": "", "flags": []}
+    return {
+        **{"designs": designs, "simulator": simulator, "isolation": "namespaces", "extraction_rule": digest("rule")},
+        **{"second": None, "compared": 0, "disagreements": [], "mutants": 0, "survivors": []},
+    }
 
 
 def train_log(first: float, last: float) -> dict[str, Any]:
@@ -221,6 +258,7 @@ def make_inputs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[
                 "tests.toys.toy_task": lambda model=model: echoes(model),
                 "verilog_completion": lambda model=model: completions(model),
                 "lm_eval": lambda model=model: harness(model),
+                "verilog_generation/toys": lambda model=model: generations(model),
             }
             facts = {"context": 256, "vocabulary": 32768, "parameters": 9_000_000}
             for task in tasks:

@@ -7,7 +7,7 @@ import pytest
 
 from tapeout.config.report import PairedStatistics
 from tapeout.evals.designs import Attempt, Design, Designs
-from tapeout.evals.section import Adapted, Evidence
+from tapeout.evals.section import Adapted, Evidence, Mismatch
 from tapeout.evals.tasks.verilog_generation import TASK, Options
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.simulation.checked import Disagreement, SimulatorFacts
@@ -83,7 +83,7 @@ def evidence() -> Evidence[Designs]:
     results = {"base": designs(NO_CODE), "sft": designs(PASSES)}
     measured = {model: TASK.measure(result, OPTIONS) for model, result in results.items()}
     comparisons = compare(measured, PairedStatistics(resamples=100, permutations=1_000))
-    return Evidence(OPTIONS, results, comparisons, Adapted("base", None, "sft"), 0.95, 0.1, 1)
+    return Evidence(OPTIONS, results, comparisons, Adapted("base", None, "sft"), 0.95, 0.1)
 
 
 def test_every_number_of_the_tables_exists(evidence: Evidence[Designs]) -> None:
@@ -129,7 +129,19 @@ def test_notes_say_how_answers_were_judged(evidence: Evidence[Designs]) -> None:
         "reasons": {"inferred_latch": 1},
         "differ": {"problem1#0": "output full, step 3"},
     }
-    assert section.judged == "sft" and section.examples[0].counts == {"exact": 2, "near miss": 0, "failure": 0}
+
+
+def test_answers_tell_how_far_they_got_and_the_first_wrong_output() -> None:
+    """A message in another form than that of the project's test benches has no values."""
+    wrong = Judgement(rung="simulates", reason="wrong_output", detail="FAIL sum is 1F, not x0, at 12")
+    other = Judgement(rung="simulates", reason="wrong_output", detail="Mismatches: 3 in 100 samples")
+    found = [TASK.answered(designs(one))[f"{0:064}"] for one in (PASSES, PARSES, wrong, other)]
+    assert [one.kind for one in found] == ["exact", "failure", "near miss", "near miss"]
+    assert [one.label for one in found] == ["passes", "elaboration_error", "wrong_output", "wrong_output"]
+    assert [one.mismatch for one in found] == [None, None, Mismatch("sum", "1f", "x0", 12), None]
+    assert found[1].verdict == "names, types or widths do not resolve" and found[1].message == "no such name"
+    assert found[0].facts["samples that pass"] == "0 of 2"
+    assert found[0].facts["equal to the golden solution"] == "proved"
 
 
 def test_without_a_synthesizer_the_page_has_no_part_about_it(evidence: Evidence[Designs]) -> None:

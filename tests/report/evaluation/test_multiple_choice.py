@@ -98,7 +98,7 @@ def test_values_of_one_seed_have_the_interval_of_a_fraction() -> None:
 def test_verdicts_follow_the_numbers(base: float, sft: float, units: int, outcome: str | None, begin: str) -> None:
     measured = comparison({"base": base, "dapt": base, "sft": sft}, 0.05, units, lower=False)
     adapted = Adapted("base", "dapt", "sft", exported="sft")
-    evidence: Evidence[Any] = Evidence(Options(), {}, {"multiple_choice.accuracy": measured}, adapted, 0.95, 0.05, 1)
+    evidence: Evidence[Any] = Evidence(Options(), {}, {"multiple_choice.accuracy": measured}, adapted, 0.95, 0.05)
     found = verdicts_of(evidence, 0.25)
     assert [one.outcome for one in found] == ([] if outcome is None else [outcome])
     assert all(one.sentence.startswith(begin) for one in found)

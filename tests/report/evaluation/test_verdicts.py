@@ -40,7 +40,7 @@ def evidence(
     comparisons: Mapping[str, Comparison], tolerance: float = 0.05, tuned: str | None = "sft", data: str = ""
 ) -> Evidence[Any]:
     adapted = Adapted("base", "dapt", tuned, exported=tuned)
-    return Evidence(instruction_answers.Options(data=data), {}, comparisons, adapted, 0.95, tolerance, 1)
+    return Evidence(instruction_answers.Options(data=data), {}, comparisons, adapted, 0.95, tolerance)
 
 
 def text_verdicts(
