@@ -12,7 +12,7 @@ rule eval_report:
     output:
         sealed("eval_report"),
     params:
-        **wiring.report_parameters(planned),
+        **wiring.report_parameters(planned, lambda: layer.lineage("eval_report")),
     resources:
         **site.cpu,
     localrule: True

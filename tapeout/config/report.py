@@ -107,6 +107,10 @@ class EvalReportJob(ReportSettings):
     adaptation: Adaptation = Field(description="Models that the summary compares.")
     exported: ArtifactName = Field(description="Artifact of the model that is exported.")
     trainings: tuple[PlannedTraining, ...] = Field((), description="Trainings of the exported model, in order.")
+    licences: dict[str, str] = Field({}, description="Licence of each source, by its artifact.")
+    lineage: dict[ArtifactName, tuple[ArtifactName, ...]] = Field(
+        {}, description="Inputs of the report that each of its inputs is built from."
+    )
     models: tuple[tuple[str, str], ...] = Field(description="Name and artifact of each evaluated model, in order.")
     tasks: tuple[tuple[str, str, dict[str, Any]], ...] = Field(
         description="Name, module and options of each task, in order."

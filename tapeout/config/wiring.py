@@ -300,8 +300,15 @@ class Wiring:
         """Each pair of a model and a task."""
         return [(model, task) for model in self.settings.evaluation.models for task in self.settings.evaluations]
 
-    def report_parameters(self, trainings: Iterable[PlannedTraining] = ()) -> dict[str, Callable[[Any], Any]]:
-        """Return the parameters of the rule ``eval_report``; ``trainings`` are those of the exported model."""
+    def report_parameters(
+        self, trainings: Iterable[PlannedTraining] = (), lineage: Callable[[], dict[str, list[str]]] = dict
+    ) -> dict[str, Callable[[Any], Any]]:
+        """Return the parameters of the rule ``eval_report``.
+
+        Args:
+            trainings: those of the exported model.
+            lineage: returns which inputs of the report are built from which others; called when all rules are known.
+        """
         settings, evaluation, runs = self.settings, self.settings.evaluation, self.settings.evaluations
         reads_corpora = settings.dapt.reads == "corpus"
         job = EvalReportJob(
@@ -309,6 +316,7 @@ class Wiring:
             adaptation=evaluation.adaptation,
             exported=self.exported,
             trainings=tuple(trainings),
+            licences={f"sources/{name}": settings.sources[name].licence for name in sorted(settings.used_sources)},
             models=tuple(evaluation.models.items()),
             tasks=tuple((name, run.task, run.options.identity()) for name, run in runs.items()),
             not_evaluated=tuple(sorted(set(settings.instructions.train) - set(settings.evaluated_sets))),
@@ -318,7 +326,8 @@ class Wiring:
             general=tuple(settings.corpus.general.sources if reads_corpora else ()),
         )
         modules = list(dict.fromkeys(run.module for run in runs.values()))
-        return {**EvalReportJob.parameters(lambda _: job), "plugins": lambda _: modules}
+        parameters = EvalReportJob.parameters(lambda _: job)
+        return {**parameters, "lineage": lambda _: lineage(), "plugins": lambda _: modules}
 
     @property
     def recall(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from snakemake.iocontainers import InputFiles, Wildcards
 
 from tapeout.errors import did_you_mean
 from tapeout.graph.errors import InvalidRule, UnknownName
-from tapeout.graph.identity.action import Inputs, Recipe, Reference
+from tapeout.graph.identity.action import ORDERING_PREFIX, Inputs, Recipe, Reference
 from tapeout.graph.identity.code import closure
 from tapeout.graph.identity.container import Container
 from tapeout.graph.identity.digest import canonical
@@ -66,6 +66,7 @@ class RuleReader:
         self.canonical: Callable[[str], str] = lambda artifact: artifact
         self._sealed: list[Any] = []
         self._rules_seen = 0
+        self._read: dict[str, list[str]] = {}
 
     @cached_property
     def on_cluster(self) -> bool:
@@ -130,6 +131,29 @@ class RuleReader:
                 recipes[name] = self.recipe(name)
                 queue.extend(recipes[name].dependencies())
         return recipes
+
+    def lineage(self, name: str) -> dict[str, list[str]]:
+        """Return for each input of an artifact which other inputs of it it is built from, over any steps between.
+
+        Only inputs are read, so a parameter of the artifact's own rule may be its lineage.
+        """
+        inputs = set(self._origins(name))
+
+        def nearest(artifact: str) -> set[str]:
+            direct = self._origins(artifact)
+            between = [nearest(one) for one in direct if one not in inputs]
+            return {one for one in direct if one in inputs}.union(*between)
+
+        return {artifact: sorted(nearest(artifact)) for artifact in sorted(inputs)}
+
+    def _origins(self, name: str) -> list[str]:
+        """Return the artifacts that a step reads, without those that only have to exist first."""
+        if name not in self._read:
+            inputs = self._read_inputs(*self.producer(name))
+            read = {key: value for key, value in inputs.items() if not key.startswith(ORDERING_PREFIX)}
+            listed = [value if isinstance(value, list) else [value] for value in read.values()]
+            self._read[name] = sorted({reference.artifact for references in listed for reference in references})
+        return self._read[name]
 
     def makes(self, name: str) -> bool:
         """Return whether a rule makes an artifact."""

@@ -122,6 +122,10 @@ class VariantRules:
 
         return found
 
+    def lineage(self, name: str) -> dict[str, list[str]]:
+        """Return the lineage of an artifact of the combination; see ``Layer.lineage``."""
+        return self.layer.lineage(scoped(self.combination, name))
+
     def close(self) -> None:
         """State that the combination has all its rules, so that input functions return artifacts from now on."""
         self.complete = True

@@ -8,6 +8,8 @@ from snakemake.cli import parse_target_jobs_cli_args
 
 from tapeout.cli import project
 from tapeout.combinations import scoped, unscoped
+from tapeout.graph.identity.action import Recipe, Reference
+from tapeout.graph.plan.decide import in_order
 
 ROOT = Path(__file__).parents[2]
 RATES, SIZES = (1e-3, 3e-4, 1e-4), (768, 256)
@@ -33,6 +35,13 @@ ARTIFACTS = {
     },
 }
 """Artifacts that each axis changes first; those that the second changes have both in their name."""
+
+
+def references(recipe: Recipe) -> list[tuple[str, Reference]]:
+    """Return the inputs of a step with their names."""
+    return [
+        (key, one) for key, value in recipe.inputs.items() for one in (value if isinstance(value, list) else [value])
+    ]
 
 
 def steps(folder: Path, sweep: dict[str, object]) -> set[str]:
@@ -108,3 +117,24 @@ def test_a_variant_equal_to_the_configuration_is_the_configuration(
     found = steps(tmp_path, {"axes": {"same": {"a": {"sft": {"threads": 2}}, "b": {}}}, "model": "dapt"})
     assert {name for name in found if name.startswith("sweep/")} == {"sweep/report"}
     assert "sft/model" not in found
+
+
+def test_the_lineage_of_a_report_reaches_what_its_recipes_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump({"sweep": {"axes": {"sft.lr": [1e-3, 3e-4]}}}))
+    layer = project.load([file], "sweep").layer
+    for name in ("eval_report", "sweep/lr=0.0003/eval_report"):
+        recipes = layer.recipes([name])
+        lineage = recipes[name].params["lineage"]
+        assert sorted(lineage) == recipes[name].dependencies()
+        reached: dict[str, set[str]] = {}
+        for artifact in in_order(recipes, [name]):
+            read = {one.artifact for key, one in references(recipes[artifact]) if not key.startswith("after_")}
+            reached[artifact] = read.union(*(reached[one] for one in read))
+        for artifact, origins in lineage.items():
+            assert set(origins).union(*(reached[one] & lineage.keys() for one in origins)) == (
+                reached[artifact] & lineage.keys()
+            )

@@ -1,6 +1,6 @@
 """Evaluation report: ``report.json`` and ``report.html`` from the results of all tasks for all models."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,7 @@ from tapeout.report.evaluation.contamination import Clean, Contamination, UnitSh
 from tapeout.report.evaluation.findings import Findings, find
 from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
+from tapeout.report.evaluation.lineage import anchor, draw, shortened
 from tapeout.report.evaluation.recall import RecallReport
 from tapeout.report.evaluation.serving import Serving
 from tapeout.report.evaluation.tokenizer import TokenizerPage, visible
@@ -127,6 +128,10 @@ class EvaluationReport:
             for one in self.decisive
             if step is not None
         ]
+
+    def results_of(self, measures: Iterable[str]) -> list[str]:
+        """Return the results that the values of measures are computed from, sorted."""
+        return sorted({self.origins[name][model][0] for name in measures for model in self.models})
 
     @property
     def findings(self) -> Findings:
@@ -246,11 +251,14 @@ def headline(verdicts: Sequence[Verdict], gates: Sequence[GateResult] = ()) -> s
 
 def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path) -> None:
     """Write the page: one file without references to others."""
-    job, cards = report.job, report.cards(gates)
+    job, cards, origins = report.job, report.cards(gates), report.provenance.table()
     colours = {model: number % plots.COLOURS + 1 for number, model in enumerate(report.models)}
     # Markup marks as safe what is drawn here; matplotlib escapes the labels inside.
     drawings = [
-        (plot.title, plot.caption, plot.description, Markup(plots.measures(plot, report.comparisons)))
+        (
+            *(plot.title, plot.caption, plot.description, Markup(plots.measures(plot, report.comparisons))),
+            report.results_of(plot.panels.values()),
+        )
         for section in report.sections
         for plot in section.plots
     ]
@@ -258,13 +266,15 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
     if report.logs:
         caption = "Pretraining: all tokens; fine-tuning: tokens of answers only"
         drawing = Markup(plots.losses(report.logs, list(report.models)))
-        drawings.append(("Loss during training", caption, "Training loss by step", drawing))
+        trained = [report.models[model] for model in report.logs]
+        drawings.append(("Loss during training", caption, "Training loss by step", drawing, trained))
     drawings.append(
         (
             "Tokens per byte of test text",
             f"Tokenizer of {count(vocabulary.base)} pieces, extended to {count(vocabulary.extended)}",
             "Tokens per byte before and after the extension",
             Markup(plots.tokens_per_byte(report.tokenizer)),
+            ["tokenizer/report.json"],
         )
     )
     attempts = page_data(report.attempts, list(report.models))
@@ -284,7 +294,10 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
         "attempts": attempts,
         "attempts_data": Markup(attempts.text),  # has no "<"
         "attempts_script": Markup("\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in SCRIPTS)),
-        "origins": report.provenance.table(),
+        "origins": origins,
+        "artifacts": {origin.label: origin for origin in origins},
+        "lineage": draw(job.lineage, report.models.values()),
+        "colours_of_artifacts": {artifact: colours[model] for model, artifact in report.models.items()},
         "outcomes": OUTCOMES,
         "max_spikes": MAX_SPIKES,
         "max_documents": MAX_DOCUMENTS,
@@ -293,6 +306,7 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
     filters: dict[str, Callable[..., str]] = {
         **{"value_of": value_of, "interval_of": interval_of},
         **{"clean_value": clean_value, "visible": visible, "code": code},
+        **{"anchor": anchor, "shortened": shortened},
     }
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
 
