@@ -3,7 +3,6 @@
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,21 +13,19 @@ from tapeout.cli import output
 from tapeout.cli.options import AsJson, InvalidUse, addresses, caller_path
 from tapeout.compare import result_sets
 from tapeout.compare.artifacts import compare as compare_files
-from tapeout.compare.result_sets import ArtifactDifference, ResultSet
+from tapeout.compare.result_sets import ArtifactDifference
 from tapeout.compare.rows import RowChange, RowsDetail
 from tapeout.config.comparison import Bounds
-from tapeout.graph.address import RESULTS, LocatedArtifact, locate
-from tapeout.graph.errors import UnknownName
+from tapeout.graph.address import LocatedArtifact
 from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan.explain import Change
 from tapeout.graph.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tapeout.cli.report_sides import Loaded
     from tapeout.report.comparison.document import Origin, ReportComparison
-    from tapeout.report.comparison.sides import Side
 
-REPORT = "eval_report"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -36,7 +33,9 @@ def compare(
     reports: Annotated[
         list[str],
         typer.Argument(
-            metavar="BEFORE AFTER...", help="@RUN, or results for the current run.", autocompletion=addresses
+            metavar="BEFORE AFTER...",
+            help="@RUN, results, sweep/VARIANT, or the path of a report's folder or report.json.",
+            autocompletion=addresses,
         ),
     ],
     folder: Annotated[
@@ -50,7 +49,7 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the evaluation report of a run with those of others.
+    """Compare an evaluation report, or a variant of a sweep, with others.
 
     Shows which numbers of the shipped model moved, and whether clearly: both are scored on the same test data, and
     p-values are corrected for all numbers. Names the artifacts and rows in which the differences originate, the tasks
@@ -59,9 +58,11 @@ def compare(
     if len(reports) < 2:
         raise InvalidUse("One report was named.", "Name two or more, such as: tapeout compare @before results")
     workspace = Workspace.here()
-    first, *others = [_loaded(workspace, name) for name in reports]
+    from tapeout.cli.report_sides import load  # imports numpy, which is slow for all other commands
+
+    first, *others = [load(workspace, name) for name in reports]
     comparisons = [_compared(workspace, first, other) for other in others]
-    from tapeout.report.comparison import document  # imports numpy, which is slow for all other commands
+    from tapeout.report.comparison import document
 
     value = document.as_json(comparisons)
     files = {}
@@ -77,61 +78,18 @@ def compare(
     output.show(value, as_json, *(part for one in comparisons for part in _parts(one)), *written)
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A report with everything upstream of it."""
-
-    side: "Side"
-    upstream: ResultSet
-
-
-def _loaded(workspace: Workspace, name: str) -> _Loaded:
-    """Find a report and its results.
-
-    Raises:
-        InvalidUse: the name is not that of a run.
-        UnknownName: the run has no report, or the store does not have all of its results any more.
-    """
-    from tapeout.report.comparison.sides import Side, evaluations_of, read_job
-    from tapeout.report.evaluation.inputs import LOG, TrainLog, read_input
-
-    if name != RESULTS and not name.startswith("@"):
-        raise InvalidUse(f"{name} is not a run.", "Name @RUN (tapeout runs list shows them), or results.")
-    manifest = locate(workspace, REPORT + ("" if name == RESULTS else name)).manifest
-    upstream = result_sets.lineage(workspace.store, manifest)
-    action = upstream[REPORT].action
-    if action is None:
-        raise _lost(name, REPORT)
-    job = read_job(name, action["params"])
-    files = {}
-    for key, artifact in evaluations_of(job).items():
-        if artifact not in upstream:
-            raise _lost(name, artifact)
-        files[key] = workspace.store.object_path(upstream[artifact].manifest.entries[0])
-    logs = {
-        model: read_input(workspace.store.object_path(entry), TrainLog)
-        for model, artifact in job.models
-        for entry in (upstream[artifact].manifest.entries if artifact in upstream else ())
-        if entry.path == LOG
-    }
-    return _Loaded(Side(name, job, files, logs), upstream)
-
-
-def _lost(name: str, artifact: str) -> UnknownName:
-    return UnknownName(f"The store does not have {artifact} of {name} any more.", "Build it again, and compare then.")
-
-
-def _compared(workspace: Workspace, before: _Loaded, after: _Loaded) -> "ReportComparison":
+def _compared(workspace: Workspace, before: "Loaded", after: "Loaded") -> "ReportComparison":
+    from tapeout.cli.report_sides import REPORTS
     from tapeout.report.comparison.document import ReportComparison
     from tapeout.report.comparison.scores import compare_models
 
     differing = result_sets.differences(workspace.store, before.upstream, after.upstream)
-    origins = [one for one in differing if one.changed_itself and one.artifact != REPORT]
+    origins = [one for one in differing if one.changed_itself and one.artifact not in REPORTS]
     with tempfile.TemporaryDirectory() as scratch:
         return ReportComparison(
             before=before.side.name,
             after=after.side.name,
-            confidence=after.side.job.confidence,
+            confidence=after.side.settings.confidence,
             origins=[_origin(workspace, one, before, after, differing, Path(scratch)) for one in origins],
             models=compare_models(before.side, after.side),
         )
@@ -140,8 +98,8 @@ def _compared(workspace: Workspace, before: _Loaded, after: _Loaded) -> "ReportC
 def _origin(
     workspace: Workspace,
     origin: ArtifactDifference,
-    before: _Loaded,
-    after: _Loaded,
+    before: "Loaded",
+    after: "Loaded",
     differing: list[ArtifactDifference],
     scratch: Path,
 ) -> "Origin":

@@ -18,9 +18,11 @@ from tests.report.comparison.test_comparison import JOB, TASK, answers
 FACTS = {"context": 256, "vocabulary": 32_768, "parameters": 9_000_000}
 
 
-def build(here: Workspace, name: str, files: dict[str, str], params: dict[str, Any], *inputs: str) -> None:
+def build(
+    here: Workspace, name: str, files: dict[str, str], params: dict[str, Any], *inputs: str, **lists: list[Reference]
+) -> None:
     """Seal an artifact as the runner does."""
-    references = {f"input_{number}": Reference(needed) for number, needed in enumerate(inputs)}
+    references: dict[str, Any] = {f"input_{number}": Reference(needed) for number, needed in enumerate(inputs)} | lists
     recipe = Recipe(name, "rule", "script.py", {"script.py": "0" * 64}, "e", "1" * 64, params, references)
     action = recipe.action(lambda needed: here.manifest(needed) or pytest.fail(needed))
     output = here.work / action.digest
@@ -96,12 +98,76 @@ def test_one_changed_row(here: Workspace, monkeypatch: pytest.MonkeyPatch, capsy
 def test_the_same_report_and_names_that_are_no_report(
     here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("config.json").write_text("[]")
+    Path("foreign").mkdir()
+    Path("foreign/report.json").write_text(json.dumps({"subject": {"action": "0" * 64}}))
     code, out = call(monkeypatch, capsys, "@before", "results")
     assert code == 0 and "All 3 headline numbers are the same." in out and "base: all 3 numbers are the same." in out
     for arguments, said in (
         (["results"], "One report was named"),
-        (["results", "sft/model"], "sft/model is not a run"),
+        (["results", "sft/model"], "sft/model is not a report"),
+        (["results", "./missing"], "There is no report missing"),
+        (["results", "./config.json"], "config.json is not the report.json of an evaluation report"),
+        (["results", "./foreign"], "The store does not have the results that foreign/report.json is computed from"),
+        (["results", "sweep/lr=1"], "sweep/report"),
         (["results", "@other"], "other"),
     ):
         code, out = call(monkeypatch, capsys, *arguments)
         assert code == 3 and said in out
+
+
+def test_a_copied_folder_of_a_report_is_compared_like_its_run(
+    here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = here.manifest("eval_report")
+    assert manifest is not None
+    copy = Path("copy")
+    copy.mkdir()
+    (copy / "report.json").write_text(json.dumps({"subject": {"action": manifest.action}}))
+    build_all(here, "five", range(16))
+    found = []
+    for name in ("@before", "./copy", "./copy/report.json"):
+        code, out = call(monkeypatch, capsys, name, "results", "--json")
+        assert code == 0
+        [one] = json.loads(out)["comparisons"]
+        found.append({key: value for key, value in one.items() if key != "before"})
+    assert found[0]["headline"].startswith("2 of 3 headline numbers") and found[1:] == found[:1] * 2
+
+
+SWEEP = {
+    **{name: JOB[name] for name in ("resamples", "permutations", "tasks")},
+    **{"model": "sft", "variants": ["lr=1,rows=all", "lr=2,rows=all"]},
+    "axes": {"lr": ["lr=1", "lr=2"], "rows": ["rows=all"]},
+}
+
+
+def build_sweep(here: Workspace) -> None:
+    """Build two variants whose models differ in a learning rate; the sources are those of the configuration."""
+    build(here, "sources/questions", {"questions.jsonl": "{}\n"}, {})
+    results, models = [], []
+    for lr, right in ((1, range(4)), (2, range(16))):
+        models.append(f"sweep/lr={lr}/sft/model")
+        build(here, models[-1], {"weights": str(lr)}, {"lr": lr}, "sources/questions")
+        results.append(f"sweep/lr={lr}/evaluation/sft/{TASK}.json")
+        build(here, results[-1], {"": json.dumps({"model": FACTS, "result": answers(right)})}, {}, models[-1])
+    inputs = {"evaluations": [Reference(name) for name in results], "models": [Reference(name) for name in models]}
+    build(here, "sweep/report", {"report.json": "{}"}, SWEEP, **inputs)
+
+
+def test_variants_of_a_sweep(
+    here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twelve more right answers are clear; the learning rate is named, of the model without the variant's prefix."""
+    build_sweep(here)
+    code, out = call(monkeypatch, capsys, "sweep/lr=1,rows=all", "sweep/rows=all,lr=2", "--json")
+    [one] = json.loads(out)["comparisons"]
+    assert code == 0 and one["headline"].startswith("2 of 3 headline numbers moved significantly")
+    assert one["origins"] == [
+        {"artifact": "sft/model", "changes": ["parameter lr: 1 → 2"], "rows": [], "tasks": [TASK]}
+    ]
+    assert [model["after"] for model in one["models"]] == ["sft"]
+
+    code, out = call(monkeypatch, capsys, "results", "sweep/lr=2,rows=all")
+    assert code == 0 and "moved significantly" in out
+    code, out = call(monkeypatch, capsys, "results", "sweep/lr=3,rows=all")
+    assert code == 3 and "has no variant lr=3,rows=all; did you mean" in out

@@ -190,6 +190,10 @@ PARSED = (
 """Commands that need no results: they are run as they are, or only as far as their command line is parsed."""
 
 ELSEWHERE = {
+    "tapeout compare sweep/lr=0.003,new_pieces=768 sweep/lr=0.001,new_pieces=768": (
+        "tests/cli/test_compare.py",
+        "test_variants_of_a_sweep",
+    ),
     "tapeout verify --deep": ("tests/cli/test_commands.py", 'call(built, "verify", "--deep")'),
     "pip install .": (
         "tests/cli/test_start.py",

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tapeout.evals.section import Answered, Comparison, Measure, Unit
-from tapeout.evals.task import UnusableResult, load_task, read_result
-from tapeout.report.comparison.sides import Side
+from tapeout.evals.section import Answered, Comparison
+from tapeout.evals.task import UnusableResult
+from tapeout.report.comparison.sides import Scores, Side
 from tapeout.report.evaluation.changes import Change, change_table
 from tapeout.report.evaluation.comparisons import compare, corrected
 from tapeout.report.evaluation.inputs import TrainLog
@@ -92,9 +92,8 @@ def compare_models(before: Side, after: Side) -> list[ModelComparison]:
         UnusableResult: a result is missing or was written by another version.
     """
     pairs = [] if before.shipped is None or after.shipped is None else [(before.shipped, after.shipped)]
-    named = dict(before.job.models)
     shipped = len(pairs)
-    pairs += [(name, name) for name, _ in after.job.models if name in named and (name, name) not in pairs]
+    pairs += [(name, name) for name in after.models if name in before.models and (name, name) not in pairs]
     return [_compared(before, after, models, index < shipped) for index, models in enumerate(pairs)]
 
 
@@ -106,24 +105,15 @@ def _compared(before: Side, after: Side, models: tuple[str, str], is_shipped: bo
         if reason := _incomparable(before, after, name):
             left_out[name] = reason
             continue
-        module, given = after.tasks[name]
-        task = load_task(module)
-        options = task.options.model_validate(given)
-        sides = {BEFORE: (before, models[0]), AFTER: (after, models[1])}
-        results = {
-            key: read_result(side.evaluations[model, name], task.result)[1] for key, (side, model) in sides.items()
-        }
-        units = {key: task.measure(result, options) for key, result in results.items()}
+        old, new = before.scores(models[0], name), after.scores(models[1], name)
         try:
-            comparisons |= compare(units, after.job)
+            comparisons |= compare({BEFORE: old.measured, AFTER: new.measured}, after.settings)
         except UnusableResult as error:
             left_out[name] = error.cause
             continue
-        answers += _changed_answers(
-            units[BEFORE], units[AFTER], *(task.answered(result) for result in results.values())
-        )
+        answers += _changed_answers(old, new)
     logs = before.logs.get(models[0]), after.logs.get(models[1])
-    comparisons = corrected(comparisons, after.job.confidence)
+    comparisons = corrected(comparisons, after.settings.confidence)
     return ModelComparison(
         before=models[0],
         after=models[1],
@@ -149,21 +139,19 @@ def _incomparable(before: Side, after: Side, task: str) -> str:
 
 
 def _changed_answers(
-    before: Sequence[tuple[Measure, Sequence[Unit]]],
-    after: Sequence[tuple[Measure, Sequence[Unit]]],
-    answered_before: Mapping[str, Answered],
-    answered_after: Mapping[str, Answered],
+    before: Scores,
+    after: Scores,
 ) -> list[ChangedAnswer]:
     """Return the units that are right in one result only, of fractions of right rows whose change is stated."""
     found = []
-    earlier: dict[str, Any] = {measure.name: units for measure, units in before}
-    for measure, units in after:
+    earlier: dict[str, Any] = {measure.name: units for measure, units in before.measured}
+    for measure, units in after.measured:
         old = {unit.digest: unit for unit in earlier.get(measure.name, ())}
         if measure.change is None or measure.interval != "wilson" or not are_flags([*old.values(), *units]):
             continue
         for unit in sorted(units, key=lambda unit: unit.digest):
             if unit.digest in old and old[unit.digest].numerator != unit.numerator:
                 better = (unit.numerator > old[unit.digest].numerator) != measure.lower_is_better
-                both = answered_before.get(unit.digest), answered_after.get(unit.digest)
+                both = before.answered.get(unit.digest), after.answered.get(unit.digest)
                 found.append(ChangedAnswer(measure.label, unit.digest, unit.stratum, *both, better))
     return found

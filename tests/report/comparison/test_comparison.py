@@ -14,7 +14,7 @@ from tapeout.evals.task import UnusableResult
 from tapeout.report.comparison.curves import points_of
 from tapeout.report.comparison.document import Origin, ReportComparison, as_json, markdown, page
 from tapeout.report.comparison.scores import AFTER, BEFORE, compare_models
-from tapeout.report.comparison.sides import Side, read_job
+from tapeout.report.comparison.sides import Side, read_job, side_of_report
 from tapeout.report.evaluation.inputs import Step, TrainLog
 from tapeout.report.page.markdown import cell
 
@@ -60,7 +60,7 @@ def write_side(folder: Path, name: str, right: Collection[int] = (), rows: range
         result = answers(right if model == "sft" else (), rows)
         facts = {"context": 256, "vocabulary": 32_768, "parameters": 9_000_000}
         files[model, TASK].write_text(json.dumps({"model": facts, "result": result}))
-    return Side(name, EvalReportJob.model_validate({**JOB, **job}), files)
+    return side_of_report(name, EvalReportJob.model_validate({**JOB, **job}), files, {})
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_all_forms_say_the_same_and_no_text_of_data_is_markup(make: Make) -> Non
 
 def test_a_report_of_another_version_is_named() -> None:
     with pytest.raises(UnusableResult, match="The report of @a was made by another version"):
-        read_job("@a", {**JOB, "tolerance": 1})
+        read_job("@a", {**JOB, "tolerance": 1}, EvalReportJob)
 
 
 def log(lower: float) -> TrainLog:
