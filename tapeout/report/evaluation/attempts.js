@@ -1,6 +1,6 @@
 "use strict";
 // Table of attempts on the evaluation page: search, filters, order, differences and highlighting, without the page
-// itself, which attempts_table.js draws.
+// itself, which attempts_table.js draws. Types are JSDoc; both files pass the checks of TypeScript (tsc --checkJs --strict).
 
 /**
  * Answer of a model: index of its kind, then numbers of texts. Facts are pairs of name and text; the mismatch is
@@ -36,11 +36,16 @@ const VERILOG = new RegExp(
   "g",
 );
 
+/** Return the numbers of label, verdict, message, answer and code. @param {Answer} one @returns {number[]} */
+function textsOfAnswer([, label, verdict, message, answer, code]) {
+  return [label, verdict, message, answer, code];
+}
+
 /** Return the numbers of all texts of a row. @param {Row} row @returns {number[]} */
 function textsOf(row) {
   const [, , category, source, asked, expected, note, answers] = row;
   const own = [category, source, asked, expected, note];
-  return own.concat(...answers.map((one) => (one === null ? [] : one.slice(1, 6).concat(one[6], one[7] ?? []))));
+  return own.concat(...answers.map((one) => (one === null ? [] : [...textsOfAnswer(one), ...one[6], ...(one[7] ?? [])])));
 }
 
 /**
@@ -104,12 +109,11 @@ function sorted(data, rows, column, descending) {
   };
   const key = keys[name];
   if (key === undefined) return rows;
-  const values = new Map(rows.map((index) => [index, key(data.rows[index])]));
   const sign = descending ? -1 : 1;
-  return [...rows].sort((one, other) => {
-    const [a, b] = [values.get(one), values.get(other)];
-    return a === b ? 0 : a < b ? -sign : sign;
-  });
+  return rows
+    .map((index) => ({ index, value: key(data.rows[index]) }))
+    .sort((one, other) => (one.value === other.value ? 0 : one.value < other.value ? -sign : sign))
+    .map((one) => one.index);
 }
 
 /** Return the fragment of the permanent link to a row. @param {Data} data @param {Row} row */
@@ -176,7 +180,8 @@ function joined(parts) {
     if (change >= 0 && (change > 0 || isBetween)) added += text;
     if (change !== 0 || isBetween) return;
     flush();
-    if (result.length && result.at(-1)[0] === 0) result.at(-1)[1] += text;
+    const last = result.at(-1);
+    if (last?.[0] === 0) last[1] += text;
     else result.push([0, text]);
   });
   flush();
@@ -206,7 +211,8 @@ function highlighted(text) {
   for (const [all, comment, string, number, word] of text.matchAll(VERILOG)) {
     const isKeyword = word !== undefined && (KEYWORDS.has(word) || /^[`$]./.test(word));
     const name = comment ? "comment" : string ? "string" : number ? "number" : isKeyword ? "keyword" : "";
-    if (runs.length && runs.at(-1)[0] === name) runs.at(-1)[1] += all;
+    const last = runs.at(-1);
+    if (last?.[0] === name) last[1] += all;
     else runs.push([name, all]);
   }
   return runs;

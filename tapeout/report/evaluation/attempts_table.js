@@ -24,14 +24,19 @@ function showAttempts(root, data) {
   const body = /** @type {HTMLTableSectionElement} */ (find("tbody"));
   const more = find(".more");
   const headings = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("th[data-column]")]);
-  const colours = headings.filter((one) => one.dataset.column.startsWith("model:")).map((one) => one.className);
+  const columnOf = (/** @type {HTMLElement} */ heading) => heading.dataset.column ?? "";
+  const buttonIn = (/** @type {Element} */ parent) => /** @type {HTMLElement} */ (parent.querySelector("button"));
+  const colours = headings.filter((one) => columnOf(one).startsWith("model:")).map((one) => one.className);
   const lowered = data.texts.map((text) => text.toLowerCase());
   let [column, descending, linked] = ["", false, -1];
   /** @type {number[]} */
   let rows = [];
 
-  const mark = (/** @type {Answer} */ one) =>
-    element("span", { class: TONES[one[0]] }, `${MARKS[one[0]]}\u00a0${data.texts[one[1]] || data.kinds[one[0]]}`);
+  const mark = (/** @type {Answer} */ one) => {
+    const words = (data.texts[one[1]] || data.kinds[one[0]]).split(/(?<=_)/); // a line may end after each of them
+    const parts = words.flatMap((word) => [word, element("wbr", {})]);
+    return element("span", { class: TONES[one[0]] }, `${MARKS[one[0]]}\u00a0`, ...parts);
+  };
   const code = (/** @type {string} */ text) =>
     element("pre", { class: "code" }, ...highlighted(text).map(([name, run]) => (name ? element("span", { class: name }, run) : run)));
   const plain = (/** @type {string} */ text) => {
@@ -66,7 +71,7 @@ function showAttempts(root, data) {
       card.append(element("p", { class: "note" }, "Not asked: prompt and answer do not fit into its context."));
       return card;
     }
-    const [verdict, message, answer, source] = one.slice(2, 6).map((text) => data.texts[/** @type {number} */ (text)]);
+    const [, verdict, message, answer, source] = textsOfAnswer(one).map((text) => data.texts[text]);
     if (verdict) card.append(element("p", { class: "note" }, `${verdict[0].toUpperCase()}${verdict.slice(1)}.`));
     if (message) card.append(element("pre", { class: "message" }, message));
     if (one[7]) card.append(drawMismatch(one[7]));
@@ -91,7 +96,7 @@ function showAttempts(root, data) {
       card.append(change, button);
     }
     if (source && source.trim() !== answer.trim())
-      card.append(element("details", {}, element("summary", {}, "Whole answer, from which this code was taken"), plain(answer)));
+      card.append(element("details", {}, element("summary", {}, "Whole answer"), plain(answer)));
     const facts = one[6].map((text) => data.texts[text]);
     const pairs = facts.flatMap((name, at) => (at % 2 ? [] : [`${name}: ${facts[at + 1]}`]));
     if (pairs.length) card.append(element("p", { class: "note" }, pairs.join("; ")));
@@ -117,11 +122,11 @@ function showAttempts(root, data) {
 
   /** Open or close an attempt in place. @param {HTMLElement} line @param {boolean} isOpen */
   function open(line, isOpen) {
-    const button = /** @type {HTMLElement} */ (line.querySelector("button"));
+    const button = buttonIn(line);
     if (isOpen === (button.getAttribute("aria-expanded") === "true")) return;
     button.setAttribute("aria-expanded", String(isOpen));
     if (isOpen) line.after(element("tr", { class: "detail" }, drawDetail(data.rows[Number(line.dataset.row)])));
-    else line.nextElementSibling.remove();
+    else line.nextElementSibling?.remove();
   }
 
   /** Draw a closed row. @param {number} index */
@@ -158,7 +163,7 @@ function showAttempts(root, data) {
     rows = sorted(data, found, column, descending);
     if (linked >= 0) rows = [linked, ...rows.filter((index) => index !== linked)];
     for (const heading of headings) {
-      const isSorted = heading.dataset.column === column;
+      const isSorted = columnOf(heading) === column;
       heading.setAttribute("aria-sort", isSorted ? (descending ? "descending" : "ascending") : "none");
     }
     body.replaceChildren();
@@ -175,7 +180,7 @@ function showAttempts(root, data) {
       linked = index;
       update();
     }
-    const button = document.getElementById(id);
+    const button = /** @type {HTMLElement} */ (document.getElementById(id));
     const line = /** @type {HTMLElement} */ (button.closest("tr"));
     open(line, true);
     line.scrollIntoView();
@@ -199,16 +204,19 @@ function showAttempts(root, data) {
     column = "";
     setTimeout(changed); // after the fields are empty
   });
-  more.addEventListener("click", () => /** @type {HTMLElement} */ (drawMore()?.querySelector("button"))?.focus());
+  more.addEventListener("click", () => {
+    const first = drawMore();
+    if (first !== undefined) buttonIn(first).focus();
+  });
   body.addEventListener("click", (event) => {
     const line = /** @type {HTMLElement | null} */ (/** @type {HTMLElement} */ (event.target).closest("tr.attempt"));
-    if (line !== null) open(line, line.querySelector("button").getAttribute("aria-expanded") !== "true");
+    if (line !== null) open(line, buttonIn(line).getAttribute("aria-expanded") !== "true");
   });
   for (const heading of headings)
-    heading.querySelector("button").addEventListener("click", () => {
-      const wasSorted = heading.dataset.column === column;
+    buttonIn(heading).addEventListener("click", () => {
+      const wasSorted = columnOf(heading) === column;
       if (wasSorted && descending) column = "";
-      else [column, descending] = [heading.dataset.column, wasSorted];
+      else [column, descending] = [columnOf(heading), wasSorted];
       changed();
     });
   addEventListener("hashchange", follow);
@@ -218,5 +226,6 @@ function showAttempts(root, data) {
   follow();
 }
 
-if (typeof document !== "undefined" && document.getElementById("attempts-table") !== null)
-  showAttempts(document.getElementById("attempts-table"), JSON.parse(document.getElementById("attempts-data").textContent));
+const root = document.getElementById("attempts-table");
+const data = document.getElementById("attempts-data")?.textContent;
+if (root !== null && data) showAttempts(root, JSON.parse(data));
