@@ -14,11 +14,15 @@ from tapeout.evals.section import Answered
 from tapeout.report.evaluation.attempt_data import page_data
 from tapeout.report.evaluation.attempts import attempts_of
 from tests.browser.conftest import Open
-from tests.browser.pages import PHONE
+from tests.browser.pages import DESKTOP, PHONE
+from tests.browser.quality import cut_off, inaccessible
 from tests.report.evaluation.conftest import MODELS, TASKS, Make, Write, digest
 
 pytestmark = pytest.mark.environment("browser")
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028 <b>"
+UNFILTERED = """() => {
+  const [found, , all] = document.querySelector('#attempts-table [role=status]').textContent.split(' ');
+  return found === all && document.querySelector('#attempts-table tr.detail') === null; }"""
 ALL = {
     **TASKS,
     "multiple_choice": ("multiple_choice", {"source": "multiple_choice"}),
@@ -63,7 +67,7 @@ def filtered(page: Page, **fields: str) -> Iterator[None]:
             field.select_option(label=value)
     yield
     page.click("#attempts-table [type=reset]")
-    page.wait_for_function("document.querySelector('#attempts-table select').value === ''")
+    page.wait_for_function(UNFILTERED)
 
 
 def test_differences_rebuild_both_texts_and_are_those_that_a_reader_expects(page: Page) -> None:
@@ -144,6 +148,27 @@ def test_a_link_opens_exactly_its_attempt(browser: Browser, attempts_page: Path,
             assert link == f"#attempt-instruction_answers/rtl-{digest(name)[:16]}"
         finally:
             context.close()
+
+
+def test_a_link_followed_on_the_page_opens_its_attempt_whatever_is_filtered(page: Page) -> None:
+    with filtered(page, query="no such words"):
+        assert page.locator("#attempts-table tr.attempt").count() == shown(page) == 0
+        page.evaluate("digest => { location.hash = `attempt-multiple_choice-${digest}` }", digest("choice79"))
+        page.wait_for_selector("#attempts-table tr.detail")
+        assert "What is 79 < & >?" in page.inner_text("#attempts-table tr.detail")
+        assert page.locator("#attempts-table tr.attempt").count() == 1
+        assert page.inner_text("#attempts-table [role=status]") == "0 of 204 attempts, and the linked one"
+
+
+@pytest.mark.parametrize(("width", "colors"), [(DESKTOP, "dark"), (PHONE, "light")])
+def test_open_attempts_are_accessible_and_fit(open_page: Open, attempts_page: Path, width: int, colors: str) -> None:
+    with open_page(attempts_page, width, colors) as opened:
+        for task in ("Verilog generation: toys", "Answers to questions: rtl"):
+            opened.page.select_option("#attempts-table [name=task]", label=task)
+            for index in range(3):
+                opened.page.locator("#attempts-table tr.attempt button").nth(index).click()
+            assert opened.page.locator("#attempts-table tr.detail").count() == 3
+            assert (inaccessible(opened.page), cut_off(opened.page)) == ([], [])
 
 
 def test_hostile_answers_are_text(page: Page, attempts_page: Path) -> None:

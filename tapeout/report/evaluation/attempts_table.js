@@ -167,7 +167,9 @@ function showAttempts(root, data) {
       heading.setAttribute("aria-sort", isSorted ? (descending ? "descending" : "ascending") : "none");
     }
     body.replaceChildren();
-    find("[role=status]").textContent = `${found.length.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} attempts`;
+    const [count, all] = [found, data.rows].map((list) => list.length.toLocaleString("en"));
+    const isFurther = linked >= 0 && !found.includes(linked);
+    find("[role=status]").textContent = `${count} of ${all} attempts${isFurther ? ", and the linked one" : ""}`;
     drawMore();
   }
 

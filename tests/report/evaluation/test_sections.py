@@ -1,6 +1,7 @@
 """Sections of tasks on the page, and their measures in report.json."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -56,5 +57,12 @@ def test_stored_continuations_are_judged_when_the_report_is_made(
     line_f1 = values["next_line_f1"][1]
     assert line_f1["base"] == pytest.approx((1 + 2 / 3) / 2, abs=1e-6) and line_f1["sft"] == 1
     assert values["syntax"] == (12, none), "without the file whose macro is defined elsewhere"
+    attempts = json.loads((output / "report.json").read_bytes())["attempts"]["verilog_completion"]
+    kinds = Counter((one["category"], one["models"]["base"]["kind"]) for one in attempts)
+    lines, ports, items = "next line", "connection of a port", "next item"
+    assert kinds == {
+        **{(lines, "exact"): 10, (lines, "near miss"): 10, (ports, "exact"): 10, (ports, "failure"): 10},
+        (items, "failure"): 12,
+    }
     page = (output / "report.html").read_text()
     assert ">Completion of held-out Verilog</a></h2>" in page and "Ports connected to another name, %" in page
