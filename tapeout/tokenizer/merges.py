@@ -76,6 +76,14 @@ class Growth:
         is_rare = general <= self.max_general and general * self.contrast <= self.domain.pairs[merge]
         return is_rare and self.domain.occurs_in(merge, self.min_sources)
 
+    def holds_together(self, merge: str) -> bool:
+        """Return whether the halves of a merge occur together often enough, now; later merges may use them otherwise.
+
+        A piece whose halves mostly occur apart divides the uses of each between two rows, which costs more bits than
+        the shorter text saves (docs/tokenizer.md).
+        """
+        return self.job.min_cohesion == 0 or self.domain.cohesion(merge) >= self.job.min_cohesion
+
     def add(self, merge: str) -> set[str]:
         """Append a merge and its piece; return the pairs that it leaves in the domain text."""
         piece = self.base.piece_of(merge)

@@ -61,8 +61,8 @@ class Material:
         if job.selection.exact and len(gains) < job.new_pieces:
             raise InvalidVocabulary(
                 f"The domain text has only {len(gains)} of the {job.new_pieces} requested new pieces.",
-                "Lower tokenizer.new_pieces, relax tokenizer.min_count, min_sources, min_contrast or max_general_rate, "
-                "or add domain text.",
+                "Lower tokenizer.new_pieces, relax tokenizer.min_count, min_sources, min_contrast, min_cohesion or "
+                "max_general_rate, or add domain text.",
             )
         number = job.selection.number(gains, self.domain_words.tokens)
         if job.selection.exact:

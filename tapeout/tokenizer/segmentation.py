@@ -4,6 +4,7 @@ All distinct words are in one array of piece numbers, linked to their neighbours
 A merge touches the places of its pair and nothing else, so that its cost does not depend on the size of the corpus.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -57,6 +58,7 @@ class Segmentation:
 
     Attributes:
         pairs: occurrences of each pair, written as a merge.
+        pieces: occurrences of each piece, by its number.
     """
 
     def __init__(self, words: Words, merges: Merges) -> None:
@@ -79,6 +81,8 @@ class Segmentation:
         self.codes: defaultdict[str, list[int]] = defaultdict(list)
         self.places: defaultdict[str, list[Numbers]] = defaultdict(list)
         self.merge_of: dict[int, str] = {}
+        self.pieces: Counter[int] = Counter()
+        self._count_pieces(np.arange(size), 1)
         self._add(np.arange(size))
 
     def occurs_in(self, pair: str, sources: int) -> bool:
@@ -92,9 +96,19 @@ class Segmentation:
 
     def uses(self) -> Counter[str]:
         """Return the occurrences of every piece in the current segmentation."""
-        there = np.flatnonzero(self.ids[:-1] != NONE)
-        totals = np.bincount(self.ids[there], weights=self.counts[self.words[there]], minlength=len(self.merges.names))
-        return Counter({name: int(total) for name, total in zip(self.merges.names, totals, strict=True) if total})
+        return Counter({self.merges.names[number]: total for number, total in self.pieces.items() if total})
+
+    def halves(self, pair: str) -> list[tuple[int, int]]:
+        """Return the pieces that a pair consists of, by number; several if different pieces have the same merge."""
+        return [divmod(code, BASE) for code in self.codes[pair]]
+
+    def cohesion(self, pair: str) -> float:
+        """Return a pair's occurrences over the geometric mean of its halves': 1 if neither occurs without the other.
+
+        This is the coefficient of Ochiai (1957). Of several halves, those that are the rarest count.
+        """
+        means = (math.sqrt(self.pieces[left] * self.pieces[right]) for left, right in self.halves(pair))
+        return max((self.pairs[pair] / mean for mean in means if mean), default=0.0)
 
     def merge(self, pair: str, number: int) -> set[str]:
         """Apply a new merge, which makes the piece ``number``, wherever it occurs; return the new pairs."""
@@ -113,9 +127,11 @@ class Segmentation:
             return new
         right = self.next[left]
         self._remove(np.unique(np.concatenate([self.previous[left], left, right])))
+        self._count_pieces(np.concatenate([left, right]), -1)
         after = self.next[right]
         self.ids[left], self.ids[right] = number, NONE
         self.next[left], self.previous[after] = after, left
+        self._count_pieces(left, 1)
         return new | self._add(np.unique(np.concatenate([self.previous[left], left])))
 
     def _occurrences(self, pair: str) -> Numbers:
@@ -144,6 +160,7 @@ class Segmentation:
         places = np.arange(begin, self.ends[word])
         places = places[self.ids[places] != NONE]
         self._remove(places)
+        self._count_pieces(places, -1)
         names = self.merges.names
         pieces = merged(tuple(names[number] for number in self.ids[places].tolist()), self.merges)
         kept, removed = places[: len(pieces)], places[len(pieces) :]
@@ -152,7 +169,15 @@ class Segmentation:
         outside = len(self.ids) - 1
         self.next[kept] = np.append(kept[1:], outside)
         self.previous[kept] = np.append(outside, kept[:-1])
+        self._count_pieces(kept, 1)
         return self._add(kept)
+
+    def _count_pieces(self, places: Numbers, factor: int) -> None:
+        """Add ``factor`` times the occurrences of the pieces at these places."""
+        numbers, inverse = np.unique(self.ids[places], return_inverse=True)
+        totals = np.bincount(inverse, weights=self.counts[self.words[places]], minlength=len(numbers))
+        for number, total in zip(numbers.tolist(), totals.tolist(), strict=True):
+            self.pieces[number] += factor * int(total)
 
     def _codes_at(self, places: Numbers) -> Numbers:
         codes: Numbers = self.ids[places] * BASE + self.ids[self.next[places]]

@@ -114,6 +114,11 @@ def test_lora_in_megatron() -> None:
     assert all(own[key] == other[key] for key in ("target_modules", "dim", "alpha"))
 
 
+def test_vocabularies_at_equal_bytes() -> None:
+    settings = laid_over("tokenizer_sweep")
+    assert settings.sweep.variants == ["vocabulary=cohesive", "vocabulary=frequent", "vocabulary=base"]
+
+
 def test_the_sweep() -> None:
     sweep = laid_over("sweep").sweep
     assert len(sweep.variants) == 6 and len(sweep.combinations) == 11

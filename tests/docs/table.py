@@ -62,6 +62,7 @@ FINISHED = (
     Row("make report"),
     Row("snakemake sweep --configfile my.yaml", "snakemake -n sweep --configfile config/examples/sweep.yaml"),
     dry("snakemake sweep --configfile config/examples/sweep.yaml"),
+    dry("snakemake sweep --configfile config/examples/tokenizer_sweep.yaml"),
     Row("snakemake -n sweep --configfile config/examples/sweep.yaml"),
     Row("tapeout cost sweep --configfile config/examples/sweep.yaml", statuses=DIFFERS),
     Row("tapeout status"),

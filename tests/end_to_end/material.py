@@ -94,6 +94,7 @@ def config(folder: Path) -> dict:
             "min_count": 3,
             "max_general_rate": 0.01,
             "max_general_change": 0.2,
+            "min_cohesion": 0,
         },
         "base": {
             "architecture": {"hidden_size": 32, "num_layers": 2, "ffn_hidden_size": 64},

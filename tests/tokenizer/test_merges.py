@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from math import sqrt
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from tapeout.encoder.errors import InvalidVocabulary
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.tokenizer.extension import extend_vocabulary
 from tapeout.tokenizer.merges import is_allowed
-from tapeout.tokenizer.segmentation import Merges, merged
+from tapeout.tokenizer.method import Material
+from tapeout.tokenizer.segmentation import NONE, Merges, Segmentation, merged
 from tapeout.tokenizer.words import BYTES, count_words
 from tests.tokenizer.material import BASE, DOMAIN, GENERAL, VOCABULARY, job
 
@@ -74,6 +76,35 @@ def test_pieces_of_a_single_source_are_rejected() -> None:
 
     assert "zqx" in pieces(1)
     assert "zqx" not in pieces(2)
+
+
+@pytest.mark.parametrize("method", ["continued_bpe", "chipnemo"])
+def test_pieces_hold_together(method: str) -> None:
+    settings = {"method": method, "selection": {"by": "marginal", "min_saving": 1}, "multiple": 1}
+    limited = job(**settings, min_cohesion=0.3)
+    chosen = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, limited, threads=1).pieces
+    growth = Material(VOCABULARY, DOMAIN, GENERAL, limited, threads=1).growth()
+    for new in chosen:
+        pieces, pairs = counted(growth.domain)
+        halves = growth.domain.halves(new.merge)
+        assert max(pairs[left, right] / sqrt(pieces[left] * pieces[right]) for left, right in halves) >= 0.3
+        assert +growth.domain.pieces == pieces
+        growth.add(new.merge)
+    free = extend_vocabulary(VOCABULARY, DOMAIN, GENERAL, job(**settings), threads=1).pieces
+    assert chosen and {new.piece for new in free} - {new.piece for new in chosen}
+
+
+def counted(domain: Segmentation) -> tuple[Counter[int], Counter[tuple[int, int]]]:
+    """Return the pieces and pairs of a segmentation, counted one by one."""
+    pieces: Counter[int] = Counter()
+    pairs: Counter[tuple[int, int]] = Counter()
+    for place, number in enumerate(domain.ids[:-1].tolist()):
+        after, times = int(domain.ids[domain.next[place]]), int(domain.counts[domain.words[place]])
+        if number != NONE:
+            pieces[number] += times
+        if NONE not in (number, after):
+            pairs[number, after] += times
+    return pieces, pairs
 
 
 def test_too_few_pieces_are_reported() -> None:

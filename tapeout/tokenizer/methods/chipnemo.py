@@ -65,7 +65,7 @@ def add_piece(growth: Growth, piece: str, rows: int | None) -> None:
         return
     while len(word) > 1:
         merge = word[0] + base.separator + word[1]
-        if not (growth.may_become(merge) and growth.is_of_the_domain(merge)):
+        if not (growth.may_become(merge) and growth.is_of_the_domain(merge) and growth.holds_together(merge)):
             return
         growth.add(merge)
         word = merged(word, growth.merges)
