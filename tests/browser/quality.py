@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 UNRESOLVED = """() => [...document.querySelectorAll('a[href^="#"]')]
-  .map(link => decodeURIComponent(link.hash.slice(1))).filter(id => !document.getElementById(id))"""
+  .map(link => decodeURIComponent(link.getAttribute('href').slice(1))).filter(id => !document.getElementById(id))"""
 
 REPEATED = """() => { const ids = [...document.querySelectorAll('[id]')].map(element => element.id);
   return ids.filter((id, index) => ids.indexOf(id) !== index); }"""
@@ -80,4 +80,5 @@ def inaccessible(page: Page) -> list[str]:
 
 def printed_pages(page: Page) -> int:
     """Return the number of A4 pages on which the page is printed."""
-    return len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4", print_background=True)))
+    margin = dict.fromkeys(("top", "right", "bottom", "left"), "10mm")  # as a printer's dialog has it
+    return len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4", print_background=True, margin=margin)))

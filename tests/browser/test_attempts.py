@@ -199,13 +199,14 @@ def test_a_failed_design_shows_message_code_and_the_first_wrong_output(page: Pag
         assert page.locator("#attempts-table tr.detail").count() == 0
 
 
-def test_print_and_pages_without_scripts_have_the_examples_only(
+def test_pages_without_scripts_have_the_examples_only_and_paper_has_neither(
     browser: Browser, page: Page, attempts_page: Path
 ) -> None:
     table, few = page.locator("#attempts-table"), page.locator(".few")
     assert table.is_visible() and not few.is_visible()
     page.emulate_media(media="print")
-    assert not table.is_visible() and few.is_visible()
+    assert not table.is_visible() and not few.is_visible()
+    assert page.get_by_text("on paper they are left out").is_visible()
     page.emulate_media(media="screen")
     context = browser.new_context(java_script_enabled=False)
     try:
