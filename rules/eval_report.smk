@@ -12,7 +12,7 @@ rule eval_report:
     output:
         sealed("eval_report"),
     params:
-        **wiring.report_parameters(planned, lambda: layer.lineage("eval_report")),
+        **wiring.report_parameters(planned, lambda: layer.lineage("eval_report"), training_versions),
     resources:
         **site.cpu,
     localrule: True

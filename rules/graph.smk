@@ -19,6 +19,7 @@ with named_errors():
 training_gpu = settings.dapt.layout.gpu_model or rates.DEFAULT_GPU
 planned = planned_trainings(settings, rates.assumed)
 locked_versions = {name: version for name, version in nemo_lock.items() if name in MODULES}
+training_versions = settings.container.packages if nemo_image else locked_versions
 
 
 include: "sources.smk"

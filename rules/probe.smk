@@ -4,7 +4,7 @@ rule probe:
     output:
         sealed("probe.json"),
     params:
-        packages=settings.container.packages if nemo_image else locked_versions,
+        packages=training_versions,
     resources:
         **site.cpu,
     log:

@@ -52,9 +52,22 @@ class PlannedTraining(Section):
     artifact: ArtifactName = Field(description="The trained model.")
     tokens: int = Field(ge=1, description="Tokens of all its sequences.")
     gflop: int = Field(ge=1, description="Computation of the model, 10^9 FLOP.")
+    steps: int = Field(ge=1, description="Optimizer steps.")
+    global_batch_size: int = Field(ge=1, description="Sequences per step.")
+    seq_length: int = Field(ge=1, description="Tokens of a sequence.")
+    lr: float = Field(gt=0, description="Peak learning rate.")
+    precision: str = Field(description="Number format.")
     gpu: str | None = Field(description="GPU model whose rate is assumed; null: CPU threads.")
     units: int = Field(ge=1, description="GPUs, or CPU threads.")
     hours: float = Field(ge=0, description="Planned hours of all GPUs, or of all CPU threads.")
+
+
+class RunFacts(Section):
+    """Facts that the configuration decides. No time, host or path of a machine is among them."""
+
+    changed: dict[str, Any] = Field({}, description="Values that differ from the default configuration, by dotted key.")
+    seeds: dict[str, Any] = Field({}, description="All seeds, by dotted key.")
+    versions: dict[str, str] = Field({}, description="Versions of the packages that train and evaluate.")
 
 
 class ReportSettings(PairedStatistics):
@@ -107,6 +120,7 @@ class EvalReportJob(ReportSettings):
     adaptation: Adaptation = Field(description="Models that the summary compares.")
     exported: ArtifactName = Field(description="Artifact of the model that is exported.")
     trainings: tuple[PlannedTraining, ...] = Field((), description="Trainings of the exported model, in order.")
+    facts: RunFacts = Field(RunFacts(), description="Configuration, seeds and versions.")
     licences: dict[str, str] = Field({}, description="Licence of each source, by its artifact.")
     lineage: dict[ArtifactName, tuple[ArtifactName, ...]] = Field(
         {}, description="Inputs of the report that each of its inputs is built from."

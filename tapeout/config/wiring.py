@@ -1,8 +1,9 @@
 """Inputs and environments of rules that depend on the configuration."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tapeout import plugins
@@ -16,6 +17,7 @@ from tapeout.config.pretraining import DocumentsJob
 from tapeout.config.report import EvalReportJob, PlannedTraining, ReportSettings
 from tapeout.config.root import Settings
 from tapeout.config.rtl_problems import CheckedJob, ProblemsJob
+from tapeout.config.run_facts import run_facts
 from tapeout.config.training import Training
 
 
@@ -301,13 +303,17 @@ class Wiring:
         return [(model, task) for model in self.settings.evaluation.models for task in self.settings.evaluations]
 
     def report_parameters(
-        self, trainings: Iterable[PlannedTraining] = (), lineage: Callable[[], dict[str, list[str]]] = dict
+        self,
+        trainings: Iterable[PlannedTraining] = (),
+        lineage: Callable[[], dict[str, list[str]]] = dict,
+        versions: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, Callable[[Any], Any]]:
         """Return the parameters of the rule ``eval_report``.
 
         Args:
             trainings: those of the exported model.
             lineage: returns which inputs of the report are built from which others; called when all rules are known.
+            versions: those of the packages that train and evaluate.
         """
         settings, evaluation, runs = self.settings, self.settings.evaluation, self.settings.evaluations
         reads_corpora = settings.dapt.reads == "corpus"
@@ -327,7 +333,8 @@ class Wiring:
         )
         modules = list(dict.fromkeys(run.module for run in runs.values()))
         parameters = EvalReportJob.parameters(lambda _: job)
-        return {**parameters, "lineage": lambda _: lineage(), "plugins": lambda _: modules}
+        late = {"lineage": lambda _: lineage(), "facts": lambda _: run_facts(settings, versions).identity()}
+        return {**parameters, **late, "plugins": lambda _: modules}
 
     @property
     def recall(self) -> dict[str, Any]:

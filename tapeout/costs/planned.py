@@ -27,6 +27,8 @@ def planned_trainings(settings: Settings, rate: Callable[[str | None], float]) -
                 artifact=settings.export.model if name == names[-1] else f"{name}/model",
                 tokens=job.max_steps * job.global_batch_size * job.seq_length,
                 gflop=gflop,
+                steps=job.max_steps,
+                **job.model_dump(include={"global_batch_size", "seq_length", "lr", "precision"}),
                 gpu=gpu,
                 units=job.layout.world_size * (job.threads if gpu is None else 1),
                 hours=round(1e9 * gflop / rate(gpu) / 3600, 6),

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tapeout.config.report import PlannedTraining, ReportSettings
+from tapeout.config.report import PlannedTraining, ReportSettings, RunFacts
 from tapeout.evals.section import Difference, Interval, Kind, Value, Verdict
 from tapeout.evals.task import ModelFacts
 from tapeout.report.evaluation.attempts import ExampleGroup
@@ -212,6 +212,7 @@ class Document(Part):
     changes: list[ChangeLine]
     findings: Findings
     cost: Cost
+    run: RunFacts
     tokens_per_byte: dict[str, Compression]
     examples: dict[str, list[ExampleGroup]]
     attempts: dict[str, list[AttemptedUnit]]

@@ -78,6 +78,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
         "changes": [{**asdict(change), "table": table.title} for table in report.changes for change in table.lines],
         "findings": asdict(report.findings),
         "cost": _cost(job),
+        "run": job.facts.model_dump(mode="json"),
         "tokens_per_byte": {
             corpus: {
                 "before": round(text.tokens_before / text.bytes, DIGITS),

@@ -1,5 +1,6 @@
 """Evaluation report: ``report.json`` and ``report.html`` from the results of all tasks for all models."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -306,9 +307,14 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
     filters: dict[str, Callable[..., str]] = {
         **{"value_of": value_of, "interval_of": interval_of},
         **{"clean_value": clean_value, "visible": visible, "code": code},
-        **{"anchor": anchor, "shortened": shortened},
+        **{"anchor": anchor, "shortened": shortened, "power": summary.power, "compact": compact},
     }
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
+
+
+def compact(value: object) -> str:
+    """Return a JSON value in one line."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def code(text: str) -> Markup:

@@ -18,13 +18,16 @@ from tests.report.evaluation.conftest import GOOD, Make, Write
 pytestmark = pytest.mark.environment("data")
 STEP = ("base", "sft")
 PLAN = {
-    "section": "sft",
-    "artifact": "sft/model",
-    "tokens": 1_000,
-    "gflop": 52_000,
-    "gpu": None,
-    "units": 2,
-    "hours": 0.5,
+    **{
+        "section": "sft",
+        "artifact": "sft/model",
+        "tokens": 1_000,
+        "gflop": 52_000,
+        "gpu": None,
+        "units": 2,
+        "hours": 0.5,
+    },
+    **{"steps": 10, "global_batch_size": 10, "seq_length": 10, "lr": 0.003, "precision": "32"},
 }
 
 
@@ -40,7 +43,12 @@ def test_first_screen_answers_with_numbers_cost_and_red_gates(
     make_inputs: Make, write_report: Write, tmp_path: Path
 ) -> None:
     rates = {**GOOD, "sft": {**GOOD["sft"], "general": 3.3}}
-    files = make_inputs(rates, trainings=[PLAN], price={"core_hour": 3.0, "currency": "EUR"})
+    facts = {
+        "changed": {"sft.lr": 0.003, "tokenizer.<b>": None},
+        "seeds": {"sft.seed": 1},
+        "versions": {"torch": "2.8"},
+    }
+    files = make_inputs(rates, trainings=[PLAN], facts=facts, price={"core_hour": 3.0, "currency": "EUR"})
     output = write_report(files, tmp_path / "report")
     page, document = (output / "report.html").read_text(), json.loads((output / "report.json").read_bytes())
     general, rest = page.split('aria-label="General text"')[1].split("</section>", 1)
@@ -49,6 +57,14 @@ def test_first_screen_answers_with_numbers_cost_and_red_gates(
     assert '<section class="card part" aria-label="Domain text"' in page
     assert "1 000 tokens (sft 1 000), 5.2 × 10¹³ FLOP, planned 0.5 CPU hours, 1.50 EUR" in rest.replace("\u202f", " ")
     assert document["cost"] == {"trainings": [PLAN], "price": 1.5}
+    assert document["run"] == facts
+    listed = page.split(">Run facts</a></h2>")[1].split("<h2")[0]
+    assert "<code>sft</code></th><td>10</td><td>10 × 10</td>" in listed and "tokenizer.&lt;b&gt;" in listed
+    assert (
+        "0.5 CPU hours<small>2 threads</small>" in listed
+        and "default configuration: 2<" in listed
+        and "<code>2.8</code>" in listed
+    )
     assert "predicts general text 4" in document["summary"]["answer"]
     assert [finding["measure"] for finding in document["findings"]["worse"]] == ["bits_per_byte.general"]
     advice = document["findings"]["suggestions"][0]

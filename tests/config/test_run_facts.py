@@ -1,0 +1,36 @@
+"""Facts of a run: exactly the keys that were changed, and every seed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapeout.config.load import load
+from tapeout.config.run_facts import flat, run_facts
+from tapeout.config.yaml_files import merge
+from tests.config.test_root import default
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ({}, {}),
+        ({"sft": {"lr": 0.001}, "report": {"on_failure": "stop"}}, {"sft.lr": 0.001}),
+        ({"data_report": {"ngram_words": 9}, "dapt": {"seed": 5}}, {"dapt.seed": 5}),
+        ({"corpus": {"domain": {"test": ["serv"]}}}, {"corpus.domain.test": ["serv"]}),
+    ],
+)
+def test_only_changed_keys_are_named(
+    given: dict[str, Any], changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    facts = run_facts(load(merge(default(), given)), {"torch": "2"})
+    assert facts.changed == changed and facts.versions == {"torch": "2"}
+    assert {"dapt.seed", "sft.seed", "report.seed"} <= facts.seeds.keys()
+    assert facts.seeds["dapt.seed"] == changed.get("dapt.seed", 1)
+
+
+def test_values_are_flattened_to_dotted_keys() -> None:
+    assert dict(flat({"a": {"b": 1, "c": {}}, "d": [{"e": 2}]})) == {"a.b": 1, "a.c": {}, "d": [{"e": 2}]}
