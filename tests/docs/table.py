@@ -87,6 +87,7 @@ FINISHED = (
     Row("tapeout runs save before"),
     Row("tapeout runs save NAME", "tapeout runs save again"),
     Row("tapeout diff @before results"),
+    Row("tapeout report --output run"),
     Row("tapeout compare @before results"),
     Row("tapeout compare @before results --output comparison"),
     Row("openssl genpkey -algorithm ed25519 -out key.pem; openssl pkey -in key.pem -pubout -out public.pem"),

@@ -13,6 +13,7 @@ from tapeout.evals.advice import forgetting, worst_step
 from tapeout.evals.section import Adapted, Comparison, Difference, Measure, Section, Suggestion, Value
 from tapeout.report.evaluation.findings import find
 from tapeout.report.evaluation.summary import power, price_of
+from tapeout.report.measured.page import BEFORE, LINK
 from tests.report.evaluation.conftest import GOOD, Make, Write
 
 pytestmark = pytest.mark.environment("data")
@@ -72,7 +73,9 @@ def test_first_screen_answers_with_numbers_cost_and_red_gates(
 
 
 def test_report_without_trainings_states_no_cost(report: Path) -> None:
-    assert "<dt>Cost</dt>" not in (report / "report.html").read_text()
+    page = (report / "report.html").read_text()
+    assert "<dt>Cost</dt>" not in page
+    assert page.count(BEFORE) == page.count(LINK) == 1, "the section of tapeout report has a place"
 
 
 @given(st.lists(st.tuples(st.sampled_from([-0.2, 0.2]), st.floats(0, 1)), min_size=1, max_size=6))

@@ -1,0 +1,1 @@
+"""Evaluation report with what was measured while its artifacts were built."""
