@@ -5,6 +5,7 @@ rule export_nemo:
         **wiring.chat_template,
         model=artifact(wiring.exported),
         rows=lambda wildcards: [artifact(f"instructions/{name}") for name in sorted(settings.instructions.train)],
+        exported=artifact("export/hf"),
     output:
         sealed("export/mcore.nemo"),
     params:

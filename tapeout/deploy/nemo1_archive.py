@@ -20,6 +20,7 @@ from tapeout.data.encode.chat import MARKS
 from tapeout.data.encode.row_encoder import WHOLE
 from tapeout.data.io.jsonl import read_jsonl
 from tapeout.deploy.huggingface import parity_ids
+from tapeout.deploy.notice import copy_licences
 from tapeout.deploy.token_ids import shape_of
 from tapeout.models.carried import special_ids
 from tapeout.models.family import Family, family_of
@@ -32,7 +33,7 @@ from tapeout.nemo.import_nemo import convert_archive
 from tapeout.nemo.nemo1 import Prompts, write_archive
 
 
-def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Sequence[Path]) -> None:
+def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Sequence[Path], exported: Path) -> None:
     """Write a NeMo-2 checkpoint folder as the NeMo-1 archive ``output``, and verify it.
 
     Args:
@@ -40,6 +41,7 @@ def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Seq
         output: new file.
         job: tolerance and length of the comparison, prompts of the training.
         rows: folders ``instructions/<set>`` of each set that the model was trained on.
+        exported: ``export/hf`` of the same model, whose NOTICE and licences go into the archive.
 
     Raises:
         UnusableModel: NeMo-1 does not have this architecture or this kind of tokenizer.
@@ -50,6 +52,7 @@ def export_archive(checkpoint: Path, output: Path, job: ExportNemoJob, rows: Seq
     with tempfile.TemporaryDirectory() as scratch:
         content, archive = Path(scratch) / "content", Path(scratch) / output.name
         content.mkdir()
+        copy_licences(exported, content)
         if (checkpoint / "config.json").is_file():
             import_checkpoint(checkpoint, Path(scratch) / "checkpoint", Path(scratch))
             checkpoint = Path(scratch) / "checkpoint"

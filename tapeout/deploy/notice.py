@@ -12,6 +12,13 @@ from tapeout.data.io.jsonl import read_jsonl
 
 LICENCES = ("LICENSE*", "USE_POLICY*")
 """Files of a base model that must go with every model that is made from it."""
+NOTICE = "NOTICE"
+
+
+def copy_licences(exported: Path, output: Path) -> None:
+    """Copy NOTICE and the licence files of an exported model to another form of the same model."""
+    for path in sorted(path for pattern in (NOTICE, *LICENCES) for path in exported.glob(pattern)):
+        shutil.copyfile(path, output / path.name)
 
 
 def stated_licences(rows: Iterable[Path], reports: Iterable[Path]) -> dict[str, set[str]]:
@@ -46,7 +53,7 @@ def write_licences(output: Path, job: ExportJob, stated: Mapping[str, Collection
         shutil.copyfile(path, output / path.name)
     notices = sorted(base.glob("NOTICE*")) if base else []
     texts = [text, *(path.read_text(encoding="utf-8") for path in notices)]
-    (output / "NOTICE").write_text("\n".join(texts), encoding="utf-8")
+    (output / NOTICE).write_text("\n".join(texts), encoding="utf-8")
 
 
 def notice(

@@ -94,7 +94,7 @@ def write_archive(checkpoint: Path, archive: Path, prompts: Prompts, workplace: 
         checkpoint: a canonical NeMo-2 checkpoint folder.
         archive: new file.
         prompts: prompts of the training.
-        workplace: empty folder for the content of the archive.
+        workplace: folder for the content of the archive; files that it has go into the archive.
 
     Raises:
         UnusableModel: NeMo-1 does not have this architecture or this kind of tokenizer, or the checkpoint is unsafe.

@@ -121,7 +121,12 @@ def main(folder: Path) -> None:
             parity_tokens=TOKENS,
             encoding=EncodeJob(prompt=Prompt(), chat_template=None, template=TEMPLATE, seq_length=64),
         )
-        export_archive(trained, folder / "trained" / f"{name}.nemo", job, [question_rows(folder / "trained" / name)])
+        exported = folder / "trained" / name / "exported"
+        exported.mkdir()
+        (exported / "NOTICE").write_text("The vocabulary of this model extends that of a tiny model.")
+        (exported / "LICENSE.txt").write_text("Apache-2.0")
+        rows = [question_rows(folder / "trained" / name)]
+        export_archive(trained, folder / "trained" / f"{name}.nemo", job, rows, exported)
         results[f"trained {name}"] = {
             "nemo2": largest(nemo_logits(trained, ids), load_logits(trained, ids)),
             "moved": largest(load_logits(trained, ids), load_logits(folder / "sources" / name, ids)),

@@ -1,5 +1,6 @@
 """NeMo-1 archives: the rows of the known answers, from one process (nemo1_round_trip.py)."""
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -91,6 +92,13 @@ def test_an_archive_is_complete_sorted_and_without_times(folder: Path, name: str
     assert settings["tokenizer"]["model"] == "nemo:tokenizer.model"
     assert "scale_positional_embedding" not in settings and "override_vocab_size" not in settings
     assert not any(str(folder).encode() in path.read_bytes() for path in (folder / name / "content").rglob("*.*"))
+
+
+def test_an_exported_archive_has_the_licences(folder: Path, results: dict[str, Any]) -> None:
+    assert results["trained gated"]["moved"] > 0
+    with tarfile.open(folder / "trained" / "gated.nemo") as archive:
+        texts = {name: (archive.extractfile(name) or io.BytesIO()).read() for name in ("NOTICE", "LICENSE.txt")}
+    assert texts["NOTICE"].startswith(b"The vocabulary") and texts["LICENSE.txt"] == b"Apache-2.0"
 
 
 @pytest.mark.parametrize("activation", OLD)
