@@ -66,8 +66,11 @@ def sweep_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def comparison_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("comparison")
     before, after = (
-        replace(write_side(folder, name, range(right)), logs={"sft": log(lower)})
-        for name, right, lower in (("@before", 4, 0.0), ("results", 16, 0.5))
+        replace(write_side(folder, f"{right}", range(right)), name=name, logs={"sft": log(lower)})
+        for name, right, lower in (
+            ("/a/long/path/of/a/copied/folder/with/the/report.json", 4, 0.0),
+            ("results", 16, 0.5),
+        )
     )
     origin = Origin("sources/questions", ["parameter lr: 1 → 2"], ["row 3, response: a → c"], [TASK])
     one = ReportComparison(before.name, after.name, 0.95, [origin], compare_models(before, after))
