@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tapeout.config.load import DEFAULTS, load
+from tapeout.config.load import DEFAULTS
 from tapeout.config.report import ReportSettings, RunFacts
 from tapeout.config.root import Settings
 from tapeout.config.yaml_files import read_file
@@ -22,9 +22,11 @@ def run_facts(settings: Settings, versions: Mapping[str, str]) -> RunFacts:
         settings: the configuration.
         versions: versions of the packages that train and evaluate, by package.
     """
-    values, default = dict(flat(_deciding(settings))), dict(flat(_deciding(_defaults())))
+    values, other = dict(flat(_deciding(settings))), dict(flat(_deciding(settings, exclude_defaults=True)))
+    stated = {key: value for key, value in flat(_default_file()) if key in values}
+    changed = {key for key, value in stated.items() if values[key] != value} | other.keys() - stated.keys()
     return RunFacts(
-        changed={key: value for key, value in values.items() if key not in default or default[key] != value},
+        changed={key: value for key, value in values.items() if key in changed},
         seeds={key: value for key, value in values.items() if key.rpartition(".")[2] in SEEDS},
         versions=dict(versions),
     )
@@ -39,14 +41,23 @@ def flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield from flat(item, f"{key}.{name}" if key else str(name))
 
 
-def _deciding(settings: Settings) -> dict[str, Any]:
+def _deciding(settings: Settings, exclude_defaults: bool = False) -> dict[str, Any]:
     """Return the sections that decide the numbers of the report; what a failed gate does is no such key."""
-    sections = settings.model_dump(mode="json", include={*SECTIONS, "evaluation", "report"})
-    report = {name: value for name, value in sections["report"].items() if name in ReportSettings.model_fields}
-    return {**sections, "report": report}
+    names = {*SECTIONS, "evaluation", "report"}
+    sections = settings.model_dump(mode="json", include=names, exclude_defaults=exclude_defaults)
+    report = {name: value for name, value in sections.get("report", {}).items() if name in ReportSettings.model_fields}
+    instructions = sections.get("instructions", {})
+    if exclude_defaults:  # the options of a format are dumped whole otherwise
+        given = settings.instructions.sets
+        sets = {name: one.model_dump(mode="json", exclude_defaults=True) for name, one in given.items()}
+        instructions = {**instructions, "sets": sets}
+    return {**sections, "instructions": instructions, "report": report}
 
 
 @cache
-def _defaults() -> Settings:
-    """Return the default configuration; all defaults of the sections in a project without that file."""
-    return load(read_file(DEFAULTS).content if Path(DEFAULTS).exists() else {})
+def _default_file() -> dict[str, Any]:
+    """Return the content of the default configuration as it is written, without a check of its sources.
+
+    An export has this file, but only those sources that it uses; its facts must be the same.
+    """
+    return dict(read_file(DEFAULTS).content) if Path(DEFAULTS).exists() else {}

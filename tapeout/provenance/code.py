@@ -14,9 +14,12 @@ from tapeout.provenance.document import CONFIG, plain
 from tapeout.provenance.errors import ExportRefused
 
 SOURCES = "config/exported-sources.json"
-ALWAYS = ("profiles/default", "tapeout", "envs", "Makefile", "bin", "pyproject.toml", "README.md", "LICENSE")
+ALWAYS = (
+    *("profiles/default", "tapeout", "envs", "Makefile", "bin", "pyproject.toml", "README.md", "LICENSE"),
+    "config/default.yaml",
+)
 """Files that every project needs besides its rules: this package, its profile, the locks of all environments, which the
-Snakefile may read, and the files for a reader."""
+Snakefile may read, the files for a reader, and the default configuration, with which the report compares."""
 EXCLUDED = ("__pycache__", ".*", "*.pyc", "*~")
 
 
