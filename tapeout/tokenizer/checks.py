@@ -1,6 +1,7 @@
 """Checks of an extended vocabulary before anything is trained with it, and the report about it."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -64,7 +65,13 @@ def check(
     """
     before, after = base.encoder, extension.vocabulary.encoder
     check_base_pieces(base, extension.vocabulary)
-    check_size(after, job.multiple)
+    check_size(after, job)
+    for name, texts in (("domain", domain), ("general", general)):
+        if not any(texts):
+            raise InvalidVocabulary(
+                f"There is no {name} test text, on which new pieces are measured.",
+                f"Hold out more of corpus.{name}, or set tokenizer.new_pieces: 0.",
+            )
     check_reserved_names(base, after)
     round_trip = {
         "domain": check_round_trip(before, after, domain, job.samples),
@@ -122,6 +129,9 @@ def check_base_pieces(base: Vocabulary, extended: Vocabulary) -> None:
 def check_library(encoder: Encoder, content: str, texts: list[str], threads: int) -> int:
     """Check that the library ``tokenizers`` encodes texts as an encoder does; return the number of texts.
 
+    The library takes the name of a control piece, such as ``<s>`` in a page of HTML, for the piece itself, and an
+    encoder for text. A text is therefore compared by the parts between such names.
+
     Args:
         encoder: the encoder.
         content: content of the tokenizer.json.
@@ -131,7 +141,9 @@ def check_library(encoder: Encoder, content: str, texts: list[str], threads: int
     Raises:
         InvalidVocabulary: the ids of a text differ.
     """
-    for text, ids, other in zip(texts, encoder.encode_batch(texts, threads), library_ids(content, texts), strict=True):
+    names = re.compile("|".join(map(re.escape, encoder.reserved_names)) or "(?!)")
+    parts = [part for text in texts for part in names.split(text)]
+    for text, ids, other in zip(parts, encoder.encode_batch(parts, threads), library_ids(content, parts), strict=True):
         if ids != other:
             at = next((n for n, (a, b) in enumerate(zip(ids, other, strict=False)) if a != b), len(ids))
             raise InvalidVocabulary(
@@ -160,13 +172,14 @@ def added_rows(base: Vocabulary, extension: Extension) -> Iterator[dict[str, Any
         }
 
 
-def check_size(extended: Encoder, multiple: int) -> None:
+def check_size(extended: Encoder, job: Tokenizer) -> None:
     """Raise ``InvalidVocabulary`` unless the vocabulary divides evenly, so that no padding rows are needed."""
-    excess = extended.size % multiple
+    excess = extended.size % job.multiple
     if excess:
+        more = f"Add {job.multiple - excess} to tokenizer.new_pieces" if job.selection.exact else "Relax the limits"
         raise InvalidVocabulary(
-            f"The extended vocabulary has {extended.size} pieces, not a multiple of {multiple}.",
-            f"Add {multiple - excess} to tokenizer.new_pieces, or set tokenizer.multiple to a divisor of the size.",
+            f"The extended vocabulary has {extended.size} pieces, not a multiple of {job.multiple}.",
+            f"{more}, or set tokenizer.multiple to a divisor of the size.",
         )
 
 

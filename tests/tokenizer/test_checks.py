@@ -3,6 +3,7 @@
 import pytest
 
 from tapeout.encoder.errors import InvalidVocabulary
+from tapeout.encoder.fast_tokenizer import fast_tokenizer
 from tapeout.encoder.sentencepiece import SentencePieceEncoder
 from tapeout.encoder.vocabulary import SentencePieceVocabulary, extend, parse
 from tapeout.tokenizer.checks import (
@@ -42,6 +43,19 @@ def test_new_scores_are_below_all_others_and_descend() -> None:
     assert scores[0] < min(piece.score for piece in parse(BASE).pieces)
 
 
+@pytest.mark.parametrize("text", ["a <s>b</s>", "x <unk> y", "<s>", "</s><s>"])
+def test_test_text_may_contain_names_of_control_pieces(text: str) -> None:
+    library = fast_tokenizer(extension.vocabulary.content)
+    report = check(VOCABULARY, extension, [*held_out, text], [*PROSE, text], job(), 1, library)
+    assert report["gates"]["same_ids"] == len(held_out) + len(PROSE) + 2
+
+
+@pytest.mark.parametrize("general", [[], [""]])
+def test_empty_test_text_is_reported(general: list[str]) -> None:
+    with pytest.raises(InvalidVocabulary, match="no general test text"):
+        check(VOCABULARY, extension, held_out, general, job(), threads=1)
+
+
 def test_a_changed_base_piece_is_reported() -> None:
     proto = parse(extension.vocabulary.content)
     proto.pieces[300].piece = "changed"
@@ -56,7 +70,7 @@ def test_a_missing_base_piece_is_reported() -> None:
 
 def test_a_size_that_is_no_multiple_is_reported_with_a_fix() -> None:
     with pytest.raises(InvalidVocabulary, match="not a multiple of 1000") as caught:
-        check_size(base, 1000)
+        check_size(base, job(multiple=1000))
     assert "Add 560" in caught.value.fix
 
 
