@@ -15,15 +15,20 @@ from tapeout.config.report import EvalReportJob, SweepJob
 from tapeout.errors import did_you_mean
 from tapeout.graph.address import RESULTS, locate
 from tapeout.graph.errors import UnknownName
+from tapeout.graph.files import read_file, report_disk_errors
+from tapeout.graph.identity.digest import digest_bytes
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.workspace import Workspace
 from tapeout.report.comparison.sides import Side, evaluations_of, read_job, side_of_report, side_of_variant
+from tapeout.report.evaluation.document import SCHEMA
 from tapeout.report.evaluation.inputs import LOG, TrainLog, read_input
 
 REPORT, SWEEP = "eval_report", f"{FOLDER}/report"
 REPORTS = (REPORT, SWEEP)
 FILE = "report.json"
 """File of a report that names its action."""
+SHOWN = 60
+"""Characters of a value that an error names."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ def load(workspace: Workspace, name: str) -> Loaded:
 
     Raises:
         InvalidUse: the name is none of these.
-        UnknownName: there is no such report or variant, or the store does not have all of its results any more.
+        UnknownName: there is no such report or variant, its file was altered, or the store does not have all of its
+            results any more.
     """
     plain, at, run = name.partition("@")
     if name.startswith(("./", "../", "/")):
@@ -60,23 +66,44 @@ def load(workspace: Workspace, name: str) -> Loaded:
 
 
 def _manifest_of_file(workspace: Workspace, path: Path) -> Manifest:
-    """Return the manifest of a report by a file of it: the action that the file names, if the store has it."""
-    path = path / FILE if path.is_dir() else path
-    if not path.is_file():
-        raise UnknownName(f"There is no report {path}.", f"Name a folder with {FILE}, or that file.")
+    """Return the manifest of a report by a file of it: that of the action that the file names, if the bytes are its.
+
+    The comparison is computed from results of the store, so an altered file would not be compared, but seem so.
+    """
+    with report_disk_errors():
+        path = path / FILE if path.is_dir() else path
+        if not path.is_file():
+            raise UnknownName(f"There is no report {path}.", f"Name a folder with {FILE}, or that file.")
+        content = read_file(path)
+    foreign = UnknownName(
+        f"{path} is not the {FILE} of an evaluation report.", f"Name the {FILE} that the step {REPORT} wrote."
+    )
     try:
-        action = str(orjson.loads(path.read_bytes())["subject"]["action"])
+        value = orjson.loads(content)
+        schema, action = str(value["schema"]), str(value["subject"]["action"])
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise foreign from error
+    if schema.partition("/")[0] != SCHEMA.partition("/")[0]:
+        raise foreign
+    if schema != SCHEMA:
         raise UnknownName(
-            f"{path} is not the {FILE} of an evaluation report.", f"Name the {FILE} that the step {REPORT} wrote."
-        ) from error
-    entry = workspace.store.read_entry(action)
-    if entry is None:
+            f"{path} has the schema {schema[:SHOWN]}, and this version reads {SCHEMA}.",
+            "Compare with the version that made it, or build the report again.",
+        )
+    manifest = workspace.store.find(action)
+    if manifest is None:
         raise UnknownName(
             f"The store does not have the results that {path} is computed from (action {action[:16]}).",
             "Compare in the project that built the report, or set TAPEOUT_STORE to its store.",
         )
-    return Manifest.from_json(entry["manifest"])
+    if manifest.artifact != REPORT:
+        raise foreign
+    if digest_bytes(content) not in (entry.digest for entry in manifest.entries if entry.path == FILE):
+        raise UnknownName(
+            f"{path} is not as it was built: its SHA-256 is not that in the manifest of action {action[:16]}.",
+            "Name an unaltered copy, or the results that it is of: @RUN, or results.",
+        )
+    return manifest
 
 
 def _report(workspace: Workspace, name: str, manifest: Manifest) -> Loaded:

@@ -1,6 +1,7 @@
 """``tapeout compare`` on two runs that differ in one row: the row is named, and the number that it moved."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,19 @@ from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.named_runs import save
 from tapeout.graph.workspace import State, Workspace
+from tapeout.report.evaluation.document import SCHEMA
 from tests.graph.folders import folder
 from tests.report.comparison.test_comparison import JOB, TASK, answers
 
+ACTION = "<action>"
+REPORT = json.dumps({"schema": SCHEMA, "subject": {"action": ACTION}, "measures": {}})
 FACTS = {"context": 256, "vocabulary": 32_768, "parameters": 9_000_000}
 
 
 def build(
     here: Workspace, name: str, files: dict[str, str], params: dict[str, Any], *inputs: str, **lists: list[Reference]
 ) -> None:
-    """Seal an artifact as the runner does."""
+    """Seal an artifact as the runner does; ``ACTION`` in a file becomes the digest of its action."""
     references: dict[str, Any] = {f"input_{number}": Reference(needed) for number, needed in enumerate(inputs)} | lists
     recipe = Recipe(name, "rule", "script.py", {"script.py": "0" * 64}, "e", "1" * 64, params, references)
     action = recipe.action(lambda needed: here.manifest(needed) or pytest.fail(needed))
@@ -29,7 +33,7 @@ def build(
     for path, content in files.items():
         file = output / path if path else output
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
+        file.write_text(content.replace(ACTION, action.digest))
     with here.store.in_use():
         manifest = Manifest.of(output, name, action.digest)
         here.store.seal(action, manifest, output)
@@ -51,7 +55,7 @@ def build_all(here: Workspace, response: str, right: range) -> None:
         content = json.dumps({"model": FACTS, "result": answers(exact)})
         results.append(f"evaluation/{model}/{TASK}.json")
         build(here, results[-1], {"": content}, {}, *(["sources/questions"] if model == "sft" else []))
-    build(here, "eval_report", {"report.json": "{}"}, JOB, *results)
+    build(here, "eval_report", {"report.json": REPORT}, JOB, *results)
 
 
 @pytest.fixture
@@ -100,7 +104,7 @@ def test_the_same_report_and_names_that_are_no_report(
 ) -> None:
     Path("config.json").write_text("[]")
     Path("foreign").mkdir()
-    Path("foreign/report.json").write_text(json.dumps({"subject": {"action": "0" * 64}}))
+    Path("foreign/report.json").write_text(REPORT.replace(ACTION, "0" * 64))
     code, out = call(monkeypatch, capsys, "@before", "results")
     assert code == 0 and "All 3 headline numbers are the same." in out and "base: all 3 numbers are the same." in out
     for arguments, said in (
@@ -119,11 +123,7 @@ def test_the_same_report_and_names_that_are_no_report(
 def test_a_copied_folder_of_a_report_is_compared_like_its_run(
     here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = here.manifest("eval_report")
-    assert manifest is not None
-    copy = Path("copy")
-    copy.mkdir()
-    (copy / "report.json").write_text(json.dumps({"subject": {"action": manifest.action}}))
+    shutil.copytree(here.results / "eval_report", "copy")
     build_all(here, "five", range(16))
     found = []
     for name in ("@before", "./copy", "./copy/report.json"):
@@ -132,6 +132,30 @@ def test_a_copied_folder_of_a_report_is_compared_like_its_run(
         [one] = json.loads(out)["comparisons"]
         found.append({key: value for key, value in one.items() if key != "before"})
     assert found[0]["headline"].startswith("2 of 3 headline numbers") and found[1:] == found[:1] * 2
+
+
+def test_a_file_that_is_not_the_report_of_its_action_is_refused(
+    here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, questions = here.manifest("eval_report"), here.manifest("sources/questions")
+    assert report is not None and questions is not None
+    own = (here.results / "eval_report/report.json").read_text()
+    for content, said in (
+        (own.replace('"measures": {}', '"measures": {"rtl.exact_match": 1}'), "is not as it was built"),
+        (own.replace(" ", ""), "is not as it was built"),
+        (
+            own.replace(SCHEMA, "tapeout.eval-report/99"),
+            f"has the schema tapeout.eval-report/99, and this version reads {SCHEMA}",
+        ),
+        (own.replace(SCHEMA, "tapeout.data-report/1"), "is not the report.json of an evaluation report"),
+        (own.replace(report.action, questions.action), "is not the report.json of an evaluation report"),
+    ):
+        Path("copy.json").write_text(content)
+        for arguments in (["./copy.json", "results"], ["results", "./copy.json"]):
+            code, out = call(monkeypatch, capsys, *arguments)
+            assert code == 3 and f"copy.json {said}" in out
+    code, out = call(monkeypatch, capsys, f"./{'a' * 5000}", "results")
+    assert code == 3 and "is too long" in out
 
 
 SWEEP = {
