@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from tapeout.evals.advice import longer
 from tapeout.evals.design_syntheses import measures_of
 from tapeout.evals.designs import Designs
 from tapeout.evals.section import Decisive, Evidence, Plot, Suggestion
@@ -55,7 +56,7 @@ def decisive(name: str, evidence: Evidence[Designs]) -> list[Decisive]:
 
 def suggestions(name: str, evidence: Evidence[Designs]) -> list[Suggestion]:
     """Return what to change for the most frequent reason why the greedy answers of the shipped model do not pass."""
-    shipped = evidence.adapted.shipped
+    adapted, shipped = evidence.adapted, evidence.adapted.shipped
     if shipped is None:
         return []
     usable = evidence.results[shipped].usable
@@ -67,7 +68,11 @@ def suggestions(name: str, evidence: Evidence[Designs]) -> list[Suggestion]:
     if reason == "no_room":
         text = "Choose a `base` with a longer context, or a set of `evaluation.problems` with shorter prompts."
     elif reason in WRITTEN:
-        text = "Train on whole modules: add a set with designs to `instructions.train`, or raise `dapt.max_steps`."
+        more = longer(adapted, adapted.pretrained or shipped)
+        added = "add a set with designs to `instructions.train`, or " if adapted.is_instructed else ""
+        text = f"Train on whole modules: {added}{more}."
+    elif not adapted.is_instructed:
+        return []
     else:
         text = "Train on designs that pass their test bench: add such a set to `instructions.train`."
     return [Suggestion(finding, text)]

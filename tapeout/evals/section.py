@@ -5,7 +5,7 @@ task therefore needs neither a template nor a plotting library.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -163,6 +163,24 @@ class Adapted:
         """The base model and the shipped one; None if one of them is not evaluated, or they are the same."""
         base, shipped = self.base, self.shipped
         return None if base is None or shipped is None or base == shipped else (base, shipped)
+
+    @property
+    def is_instructed(self) -> bool:
+        """Whether the shipped model is trained on instructions, so that ``instructions.train`` changes it."""
+        section = self.sections.get(self.shipped or "")
+        return section != "dapt" if section else self.shipped is not None and self.shipped == self.tuned
+
+    def ordered(self, models: Sequence[str]) -> "Adapted":
+        """Return the models without those that are listed after the shipped one, which are no steps towards it.
+
+        Changes are computed from each model to those that are listed after it, so there is none from these.
+
+        Args:
+            models: names of all evaluated models, in the order of the configuration.
+        """
+        later = set(models[models.index(self.shipped) + 1 :]) if self.shipped in models else set()
+        base, pretrained = (None if name in later else name for name in (self.base, self.pretrained))
+        return replace(self, base=base, pretrained=pretrained)
 
     @property
     def subject(self) -> str:

@@ -187,10 +187,12 @@ def _decisive(evidence: Evidence[BitsPerByte]) -> list[Decisive]:
 def _suggestions(evidence: Evidence[BitsPerByte]) -> list[Suggestion]:
     """Return what to change where general text was forgotten, or domain text gained nothing or was lost again."""
     adapted, (domain, general) = evidence.adapted, (evidence.comparisons[_name(corpus)] for corpus in CORPORA)
-    found = forgetting(general, adapted)
     step, pretrained = adapted.step, adapted.pretrained
     if step is None:
-        return found
+        return []
+    risen = general.relative.get(step)
+    is_kept = risen is not None and risen.value <= evidence.general_tolerance
+    found = [] if is_kept else forgetting(general, adapted)
     if outcome(domain, domain.changes[step]) != "good":
         finding = f"{domain.measure.label}: no clear gain ({change_in_words(domain, step)})"
         found.append(Suggestion(finding, f"Learn more domain text: {longer(adapted, pretrained or step[1])}."))

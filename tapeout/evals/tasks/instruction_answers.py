@@ -326,7 +326,7 @@ def _suggestions(evidence: Evidence[InstructionAnswers], measure: str) -> list[S
     begin = f"{whole.measure.name}."
     parts = {one.measure.label: one for key, one in evidence.comparisons.items() if key.startswith(begin)}
     without = [label for label, one in parts.items() if one.changes[adapted.step].value <= 0]
-    if not without:
+    if not without or not adapted.is_instructed:
         return []
     listed = ", ".join(label.replace("_", " ") for label in without)
     return [

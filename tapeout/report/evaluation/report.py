@@ -192,7 +192,7 @@ def build(
     origins: dict[str, dict[str, list[str]]] = {}
     sections, attempts = [], []
     clean: dict[str, Clean] = {}
-    adapted = Adapted(**dict(job.adaptation), exported=job.exported_model, sections=job.sections)
+    adapted = Adapted(**dict(job.adaptation), exported=job.exported_model, sections=job.sections).ordered(list(models))
     for name, module, given in job.tasks:
         task = load_task(module)
         options = task.options.model_validate(given)

@@ -1,6 +1,7 @@
 """First screen and findings: what the reader sees first follows from the tests, gates and planned trainings."""
 
 import json
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tapeout.evals.section import Adapted, Comparison, Difference, Measure, Sect
 from tapeout.report.evaluation.findings import find
 from tapeout.report.evaluation.summary import power, price_of
 from tapeout.report.measured.page import BEFORE, LINK
-from tests.report.evaluation.conftest import GOOD, Make, Write
+from tests.report.evaluation.conftest import GOOD, MODELS, TASKS, Make, Write
 
 pytestmark = pytest.mark.environment("data")
 STEP = ("base", "sft")
@@ -126,6 +127,74 @@ def test_suggestion_names_the_training_that_lost_most_and_its_keys(sections: dic
     assert ("An adapter forgets less" in suggestion.text) == (key == "sft")
     gained = {step: Difference(0.1, 0.1, 0.1, "mcnemar", 0, 0, True, None, "observed") for step in changes}
     assert forgetting(Comparison(one.measure, one.units, one.values, gained, {}), adapted) == []
+
+
+@pytest.mark.parametrize("models", list(permutations(("base", "dapt", "lora"))), ids=" ".join)
+def test_models_after_the_shipped_one_are_no_steps_towards_it(models: tuple[str, ...]) -> None:
+    adapted = Adapted("base", "dapt", None, "lora").ordered(models)
+    before = models[: models.index("lora")]
+    assert (adapted.base in before, adapted.pretrained in before) == ("base" in before, "dapt" in before)
+    assert (adapted.step is None) == ("base" not in before)
+    assert adapted.step is None or adapted.step in combinations(models, 2)
+
+
+def test_a_report_whose_exported_model_is_listed_before_the_pretrained_one(
+    make_inputs: Make, write_report: Write, tmp_path: Path
+) -> None:
+    models = {"base": "base", "lora": "lora/merged", "dapt": "dapt/model"}
+    rates = {**GOOD, "base": GOOD["sft"], "lora": {"domain": 2.6, "general": 2.9, "exact": 0.0}}
+    plan = {**PLAN, "section": "methods.lora", "artifact": "lora/merged"}
+    options = {"models": models, "exported": "lora/merged", "trainings": [plan], "adaptation": {"tuned": None}}
+    output = write_report(make_inputs(rates, **options), tmp_path / "report")
+    document = json.loads((output / "report.json").read_bytes())
+    advice = [one["text"] for one in document["findings"]["suggestions"]]
+    assert any(text.startswith("Make the training of lora gentler: lower `methods.lora.lr`") for text in advice)
+    assert not any("dapt" in text for text in advice)
+    assert "dapt" not in " ".join(one["sentence"] for one in document["summary"]["verdicts"])
+
+
+@pytest.mark.parametrize(("general", "advised"), [(2.3, False), (2.4, True)])
+def test_general_text_within_the_limit_needs_no_gentler_training(
+    make_inputs: Make, write_report: Write, tmp_path: Path, general: float, advised: bool
+) -> None:
+    """The limit is 5 %, from 2.2 to 2.31 bits per byte; a clear rise below it is no loss."""
+    rates = {**GOOD, "sft": {**GOOD["sft"], "domain": 1.8, "general": general}}
+    document = json.loads((write_report(make_inputs(rates), tmp_path / "report") / "report.json").read_bytes())
+    assert [one["measure"] for one in document["findings"]["worse"]] == ["bits_per_byte.general"]
+    assert any("gentler" in one["text"] for one in document["findings"]["suggestions"]) == advised
+
+
+def test_a_model_is_instructed_if_its_training_reads_instructions() -> None:
+    for tuned, sections, instructed in (
+        ("sft", {}, True),
+        ("sft", {"sft": "sft"}, True),
+        (None, {"dapt": "dapt"}, False),
+        (None, {}, False),
+        (None, {"dapt": "methods.lora"}, True),
+    ):
+        assert Adapted("base", "dapt", tuned, tuned or "dapt", sections).is_instructed == instructed
+
+
+@pytest.mark.parametrize("tuned", ["sft", None])
+def test_rows_are_suggested_only_where_the_shipped_model_is_trained_on_rows(
+    make_inputs: Make, write_report: Write, tmp_path: Path, tuned: str | None
+) -> None:
+    """No answer is right, before or after, and every task would like more rows."""
+    shipped = tuned or "dapt"
+    trainings = [
+        {**PLAN, "section": name, "artifact": MODELS[name]} for name in ("dapt", "sft") if name != "sft" or tuned
+    ]
+    models = {name: MODELS[name] for name in ("base", "dapt", "sft") if name != "sft" or tuned}
+    tasks = {
+        **TASKS,
+        "verilog_generation/toys": ("verilog_generation", {"problems": "problems/toys", "samples": 0, "pass_at": []}),
+    }
+    rates = {name: {"domain": 2.0, "general": 2.0, "exact": 0.0} for name in models}
+    options = {"models": models, "exported": MODELS[shipped], "trainings": trainings, "adaptation": {"tuned": tuned}}
+    output = write_report(make_inputs(rates, tasks=tasks, **options), tmp_path / "report")
+    advice = json.loads((output / "report.json").read_bytes())["findings"]["suggestions"]
+    assert any("instructions.train" in one["text"] for one in advice) == (tuned is not None)
+    assert any("categories" in one["finding"] for one in advice) == (tuned is not None)
 
 
 def test_price_needs_the_price_of_every_device() -> None:
