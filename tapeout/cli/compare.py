@@ -11,13 +11,13 @@ import typer
 
 from tapeout.cli import output
 from tapeout.cli.options import AsJson, InvalidUse, addresses, caller_path
+from tapeout.cli.written_files import check_folder, write_all
 from tapeout.compare import result_sets
 from tapeout.compare.artifacts import compare as compare_files
 from tapeout.compare.result_sets import ArtifactDifference
 from tapeout.compare.rows import RowChange, RowsDetail
 from tapeout.config.comparison import Bounds
 from tapeout.graph.address import LocatedArtifact
-from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan.explain import Change
 from tapeout.graph.workspace import Workspace
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tapeout.cli.report_sides import Loaded
     from tapeout.report.comparison.document import Origin, ReportComparison
 
+PAGE, VALUE, SUMMARY = "comparison.html", "comparison.json", "comparison.md"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,6 +59,8 @@ def compare(
     if len(reports) < 2:
         raise InvalidUse("One report was named.", "Name two or more, such as: tapeout compare @before results")
     workspace = Workspace.here()
+    if folder is not None:
+        check_folder(workspace, folder, (PAGE, VALUE, SUMMARY))
     from tapeout.cli.report_sides import load  # imports numpy, which is slow for all other commands
 
     first, *others = [load(workspace, name) for name in reports]
@@ -68,12 +71,11 @@ def compare(
     files = {}
     if folder is not None:
         files = {
-            "comparison.html": document.page(comparisons).encode(),
-            "comparison.json": orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n",
-            "comparison.md": document.markdown(comparisons).encode(),
+            PAGE: document.page(comparisons).encode(),
+            VALUE: orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n",
+            SUMMARY: document.markdown(comparisons).encode(),
         }
-        for name, content in files.items():
-            write_atomically(folder / name, content)
+        write_all(folder, files)
     written = [f"Written: {', '.join(str(folder / name) for name in files)}"] if folder is not None else []
     output.show(value, as_json, *(part for one in comparisons for part in _parts(one)), *written)
 

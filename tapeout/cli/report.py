@@ -8,11 +8,11 @@ import typer
 
 from tapeout.cli import output
 from tapeout.cli.options import AsJson, InvalidUse, addresses, caller_path
+from tapeout.cli.written_files import check_folder, write_all
 from tapeout.compare import result_sets
 from tapeout.compare.result_sets import Result
 from tapeout.graph.address import RESULTS, locate
 from tapeout.graph.errors import UnknownName
-from tapeout.graph.files import write_atomically
 from tapeout.graph.identity.action import Action
 from tapeout.graph.plan import rates
 from tapeout.graph.store.entry import content_digest
@@ -44,6 +44,8 @@ def report(
     if name != RESULTS and not name.startswith("@"):
         raise InvalidUse(f"{name} is not a run.", "Name @RUN (tapeout runs list shows them), or results.")
     workspace = Workspace.here()
+    if folder is not None:
+        check_folder(workspace, folder, (PAGE,))
     located = locate(workspace, REPORT + ("" if name == RESULTS else name))
     results = result_sets.lineage(workspace.store, located.manifest)
     action = results[REPORT].action
@@ -58,7 +60,7 @@ def report(
     if folder is not None:
         entries = {entry.path: entry for entry in located.manifest.entries}
         page = workspace.store.object_path(entries[PAGE]).read_text("utf-8")
-        write_atomically(folder / PAGE, with_measured(page, job, builds).encode())
+        write_all(folder, {PAGE: with_measured(page, job, builds).encode()})
         written = [f"Written: {folder / PAGE}"]
     columns = ["artifact", ">time", ">CPU hours", ">GPU hours", "machine", "vouched for by"]
     output.show([asdict(build) for build in builds], as_json, output.table(columns, map(_row, builds)), *written)

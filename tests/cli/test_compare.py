@@ -158,6 +158,22 @@ def test_a_file_that_is_not_the_report_of_its_action_is_refused(
     assert code == 3 and "is too long" in out
 
 
+def test_folders_of_the_build_and_taken_names_are_no_output(
+    here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("taken/comparison.md").mkdir(parents=True)
+    Path("file").write_text("")
+    for path, said in (
+        ("results/eval_report", "only the build writes"),
+        ("taken", "comparison.md is not a regular file"),
+        ("file", "file is not a folder"),
+    ):
+        code, out = call(monkeypatch, capsys, "@before", "results", "--output", path)
+        assert code == 3 and said in out
+    assert [path.name for path in Path("taken").iterdir()] == ["comparison.md"]
+    assert [path.name for path in (here.results / "eval_report").iterdir()] == ["report.json"]
+
+
 SWEEP = {
     **{name: JOB[name] for name in ("resamples", "permutations", "tasks")},
     **{"model": "sft", "variants": ["lr=1,rows=all", "lr=2,rows=all"]},

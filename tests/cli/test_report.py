@@ -65,6 +65,11 @@ def test_what_only_the_store_says_is_stated(
     here.store.trust.built.unlink()
     code, out = call(monkeypatch, capsys)
     assert code == 0 and out.count("the store alone") == 2 and "not in the journal" in out
-    for arguments, said in ((["sft/model"], "sft/model is not a run"), (["@other"], "other")):
+    inside = ["--output", "results/eval_report"]
+    for arguments, said in (
+        (["sft/model"], "sft/model is not a run"),
+        (["@other"], "other"),
+        (inside, "only the build writes"),
+    ):
         code, out = call(monkeypatch, capsys, *arguments)
         assert code == 3 and said in out
