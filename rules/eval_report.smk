@@ -1,18 +1,18 @@
 rule eval_report:
     input:
         action("eval_report"),
-        **wiring.recall,
-        **wiring.serving_checks,
+        **reporting.recall,
+        **reporting.serving_checks,
         **panel.report_inputs,
-        evaluations=lambda wildcards: [artifact(f"evaluation/{model}/{task}.json") for model, task in wiring.evaluated],
+        evaluations=lambda wildcards: [artifact(f"evaluation/{model}/{task}.json") for model, task in reporting.evaluated],
         contamination=lambda wildcards: [artifact(f"contamination/{task}.json") for task in settings.evaluations],
         models=lambda wildcards: [artifact(name) for name in settings.evaluation.models.values()],
         tokenizer=artifact("tokenizer", "report.json"),
-        upstream=lambda wildcards: [artifact(name) for name in wiring.report_upstream],
+        upstream=lambda wildcards: [artifact(name) for name in reporting.upstream],
     output:
         sealed("eval_report"),
     params:
-        **wiring.report_parameters(planned, lambda: layer.lineage("eval_report"), training_versions),
+        **reporting.parameters(planned, lambda: layer.lineage("eval_report"), training_versions),
     resources:
         **site.cpu,
     localrule: True

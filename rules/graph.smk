@@ -4,6 +4,7 @@ import re
 
 from tapeout.config.inspection_scope import InspectionScope
 from tapeout.config.panel_wiring import PanelWiring
+from tapeout.config.report_wiring import ReportWiring
 from tapeout.config.wiring import Wiring, pattern_of
 from tapeout.costs.planned import planned_trainings
 from tapeout.graph.identity.environment import read_environment
@@ -14,6 +15,7 @@ from tapeout.nemo.probe import MODULES
 action, artifact, sealed, parameters, build = layer.action, layer.artifact, layer.sealed, layer.parameters, layer.build
 with named_errors():
     scope, wiring, panel = InspectionScope(settings), Wiring(settings, artifact), PanelWiring(settings, artifact)
+    reporting = ReportWiring(wiring)
     nemo_image = layer.container(settings.container.image, settings.container.python)
     nemo_lock = read_environment("nemo", layer.root).packages
 training_gpu = settings.dapt.layout.gpu_model or rates.DEFAULT_GPU

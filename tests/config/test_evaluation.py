@@ -12,6 +12,7 @@ from tapeout.config.computation import Computation
 from tapeout.config.evaluation import may_be_model
 from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
+from tapeout.config.report_wiring import ReportWiring
 from tapeout.config.root import Settings
 from tapeout.config.wiring import Wiring
 from tapeout.costs.estimates import Estimates
@@ -39,7 +40,7 @@ def wiring(found: Settings) -> Wiring:
 
 def parameters(found: Settings) -> dict[str, Any]:
     """Return the parameters of the report."""
-    return {name: value(SimpleNamespace()) for name, value in wiring(found).report_parameters().items()}
+    return {name: value(SimpleNamespace()) for name, value in ReportWiring(wiring(found)).parameters().items()}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,9 @@ def test_every_artifact_of_the_rules_is_a_model_or_not() -> None:
 
 def test_a_fourth_model_is_one_entry_of_the_configuration() -> None:
     found = settings(models={**MODELS, "lora": "lora/model"})
-    assert ("lora", "instruction_answers/rtl") in wiring(found).evaluated and len(wiring(found).evaluated) == 16
+    assert ("lora", "instruction_answers/rtl") in ReportWiring(wiring(found)).evaluated and len(
+        ReportWiring(wiring(found)).evaluated
+    ) == 16
     assert parameters(found)["models"][-1] == ["lora", "lora/model"]
 
 
@@ -191,9 +194,9 @@ def test_test_rows_of_every_trained_set_are_evaluated(
     assert [run.files for run in found.evaluations.values()][1:-2] == [
         {"questions": (f"instructions/{name}", "test.jsonl")} for name in evaluated
     ]
-    assert len(wiring(found).evaluated) == 3 * (3 + len(evaluated))
+    assert len(ReportWiring(wiring(found)).evaluated) == 3 * (3 + len(evaluated))
     assert parameters(found)["not_evaluated"] == not_evaluated
-    assert {f"instructions/{name}" for name in evaluated} <= set(wiring(found).report_upstream)
+    assert {f"instructions/{name}" for name in evaluated} <= set(ReportWiring(wiring(found)).upstream)
     assert all(Estimates(found).evaluation_gflop(name) > 0 for name in names)
 
 
@@ -256,8 +259,8 @@ def test_the_report_names_the_text_that_was_trained_on() -> None:
     sharded = {"components": {"text": {"sources": ["ibex"], "weight": 1}}}
     found = load({**default(), "dapt": {"reads": "pretraining"}, "pretraining": sharded})
     assert (parameters(found)["trained_on"], parameters(found)["general"]) == (["ibex"], [])
-    assert {"pretraining/blend.json", "pretraining/documents/ibex"} <= set(wiring(found).report_upstream)
-    assert "pretraining/blend.json" not in wiring(settings()).report_upstream
+    assert {"pretraining/blend.json", "pretraining/documents/ibex"} <= set(ReportWiring(wiring(found)).upstream)
+    assert "pretraining/blend.json" not in ReportWiring(wiring(settings())).upstream
 
 
 LM_EVAL = {"tasks": ["arc_easy"], "datasets": {"allenai/ai2_arc": "questions"}}

@@ -8,6 +8,7 @@ import yaml
 
 from tapeout.config.load import load
 from tapeout.config.problems import InvalidConfig
+from tapeout.config.report_wiring import ReportWiring
 from tapeout.config.root import Settings
 from tapeout.config.wiring import Wiring
 from tapeout.costs.table import CostTable
@@ -29,7 +30,7 @@ def with_section(section: dict[str, Any], **changed: Any) -> Settings:
 def test_the_default_has_no_retrieval() -> None:
     settings = load(overlaid({}))
     assert settings.retrieval is None and settings.further_rules == []
-    assert Wiring(settings, lambda *names: names).recall == {}
+    assert ReportWiring(Wiring(settings, lambda *names: names)).recall == {}
 
 
 def test_bm25_alone_needs_no_source() -> None:
@@ -38,7 +39,7 @@ def test_bm25_alone_needs_no_source() -> None:
     assert settings.retrieval.systems == ("bm25",)
     assert settings.used_sources == load(overlaid({})).used_sources
     assert settings.retrieval_questions.held_out == settings.corpus.domain.test
-    assert Wiring(settings, lambda *names: names).recall == {"recall": ("retrieval/recall.json",)}
+    assert ReportWiring(Wiring(settings, lambda *names: names)).recall == {"recall": ("retrieval/recall.json",)}
 
 
 def test_the_example_compares_three_systems() -> None:
