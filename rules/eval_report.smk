@@ -4,7 +4,9 @@ rule eval_report:
         **reporting.recall,
         **reporting.serving_checks,
         **panel.report_inputs,
-        evaluations=lambda wildcards: [artifact(f"evaluation/{model}/{task}.json") for model, task in reporting.evaluated],
+        evaluations=lambda wildcards: [
+            artifact(f"evaluation/{model}/{task}.json") for model, task in reporting.evaluated
+        ],
         contamination=lambda wildcards: [artifact(f"contamination/{task}.json") for task in settings.evaluations],
         models=lambda wildcards: [artifact(name) for name in settings.evaluation.models.values()],
         tokenizer=artifact("tokenizer", "report.json"),
