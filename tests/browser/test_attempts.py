@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tapeout.evals.section import Answered
+from tapeout.evals.section import Answered, Mismatch
 from tapeout.report.evaluation.attempt_data import page_data
 from tapeout.report.evaluation.attempts import attempts_of
 from tests.browser.conftest import Open
@@ -220,14 +220,50 @@ def test_pages_without_scripts_have_the_examples_only_and_paper_has_neither(
         context.close()
 
 
+def with_attempts(attempts_page: Path, text: str, output: Path) -> Path:
+    """Write the page with other data of attempts."""
+    begin, marker, rest = attempts_page.read_text().partition('id="attempts-data">')
+    output.write_text(begin + marker + text + rest[rest.index("</script>") :])
+    return output
+
+
+def test_an_attempt_of_any_length_opens_and_one_that_cannot_be_drawn_stays_closed(
+    open_page: Open, attempts_page: Path, tmp_path: Path
+) -> None:
+    """More arguments than a call takes: 300,000 numbers of code, and a mismatch of 160,000 bits."""
+    short, long = ("module m; " + "1 " * count + "endmodule" for count in (45_000, 300_000))
+    wide = Mismatch("b", "0" * 40_000, "f" * 40_000, 20)
+    answered = {
+        digest(name): Answered(name, "", "no", "failure", "c", code=code, mismatch=mismatch)
+        for name, code, mismatch in (
+            ("short", short, None),
+            ("long", long, None),
+            ("wide", "", wide),
+            ("bad", "", None),
+        )
+    }
+    data = json.loads(page_data([attempts_of("task", "Task", "sft", {"sft": answered})], ["sft"]).text)
+    rows = [data["texts"][row[4]] for row in data["rows"]]
+    data["rows"][rows.index("bad")][4] = len(data["texts"])  # no such text
+    with open_page(with_attempts(attempts_page, json.dumps(data), tmp_path / "long.html")) as opened:
+        page = opened.page
+        buttons = page.locator("#attempts-table tr.attempt button")
+        for index, name in enumerate(rows):
+            buttons.nth(index).click()
+            assert buttons.nth(index).get_attribute("aria-expanded") == ("false" if name == "bad" else "true"), name
+        assert page.locator("tr.detail").count() == 3 and len(opened.errors) == 1
+        found = page.locator("tr.detail pre.code").evaluate_all(
+            "all => all.map((one) => [one.textContent.length, one.children.length > 0])"
+        )
+        assert sorted(found) == [[len(short), True], [len(long), False]]
+        assert page.locator("tr.detail mark").count() == 2 * 160_000
+
+
 def test_of_many_attempts_only_some_rows_are_drawn(open_page: Open, attempts_page: Path, tmp_path: Path) -> None:
     """Also on a phone, where nothing is cut off."""
     answered = {digest(f"{n}"): Answered(f"Ask {n}", "yes", "no", "failure", f"c{n % 9}") for n in range(5_000)}
     data = page_data([attempts_of("task", "Task", "sft", dict.fromkeys(MODELS, answered))], list(MODELS))
-    begin, marker, rest = attempts_page.read_text().partition('id="attempts-data">')
-    many = tmp_path / "many.html"
-    many.write_text(begin + marker + data.text + rest[rest.index("</script>") :])
-    with open_page(many, PHONE) as opened:
+    with open_page(with_attempts(attempts_page, data.text, tmp_path / "many.html"), PHONE) as opened:
         page = opened.page
         rows = page.locator("#attempts-table tr.attempt")
         assert (shown(page), rows.count()) == (5_000, 50)

@@ -2,18 +2,20 @@
 // Draw the table of attempts (attempts.js). Texts of models and data are only ever put into the page as text nodes.
 
 const ROWS_AT_ONCE = 50;
+const MAX_HIGHLIGHTED = 100_000; // characters of code in colours; longer code would need too many elements
 const MIN_SHARED = 0.3; // share of characters in common from which a difference is easier to read than two texts
 const MARKS = ["✓", "≈", "✗"];
 const TONES = ["good", "part", "bad"];
 
 /**
- * Create an element; strings become text.
- * @param {string} tag @param {Record<string, string>} attributes @param {(Node | string)[]} children
+ * Create an element; strings become text. Children whose number depends on the data are given as a list, because a call
+ * has room for a limited number of arguments.
+ * @param {string} tag @param {Record<string, string>} attributes @param {(Node | string | (Node | string)[])[]} children
  */
 function element(tag, attributes, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
+  for (const child of children.flat()) node.append(child);
   return node;
 }
 
@@ -35,10 +37,12 @@ function showAttempts(root, data) {
   const mark = (/** @type {Answer} */ one) => {
     const words = (data.texts[one[1]] || data.kinds[one[0]]).split(/(?<=_)/); // a line may end after each of them
     const parts = words.flatMap((word) => [word, element("wbr", {})]);
-    return element("span", { class: TONES[one[0]] }, `${MARKS[one[0]]}\u00a0`, ...parts);
+    return element("span", { class: TONES[one[0]] }, `${MARKS[one[0]]}\u00a0`, parts);
   };
-  const code = (/** @type {string} */ text) =>
-    element("pre", { class: "code" }, ...highlighted(text).map(([name, run]) => (name ? element("span", { class: name }, run) : run)));
+  const code = (/** @type {string} */ text) => {
+    const runs = text.length > MAX_HIGHLIGHTED ? [["", text]] : highlighted(text);
+    return element("pre", { class: "code" }, runs.map(([name, run]) => (name ? element("span", { class: name }, run) : run)));
+  };
   const plain = (/** @type {string} */ text) => {
     const trimmed = text.trim();
     return trimmed ? element("pre", {}, trimmed) : element("pre", { class: "empty" }, text ? "only whitespace" : "empty");
@@ -50,7 +54,7 @@ function showAttempts(root, data) {
     const [signal, got, expected, time] = mismatch.map((text) => data.texts[text]);
     const bits = bitsOf(got, expected);
     const line = (/** @type {"got" | "expected"} */ side) =>
-      element("code", {}, ...bits.map((bit) => (bit.differs ? element("mark", {}, bit[side]) : bit[side])));
+      element("code", {}, bits.map((bit) => (bit.differs ? element("mark", {}, bit[side]) : bit[side])));
     return element(
       "dl",
       { class: "mismatch" },
@@ -84,7 +88,7 @@ function showAttempts(root, data) {
       const change = element(
         "pre",
         { class: "diff" },
-        ...parts.map(([kind, run]) => (kind ? element(kind < 0 ? "del" : "ins", {}, run) : run)),
+        parts.map(([kind, run]) => (kind ? element(kind < 0 ? "del" : "ins", {}, run) : run)),
       );
       const button = element("button", { type: "button", class: "quiet" });
       const show = (/** @type {boolean} */ isDifference) => {
@@ -124,9 +128,9 @@ function showAttempts(root, data) {
   function open(line, isOpen) {
     const button = buttonIn(line);
     if (isOpen === (button.getAttribute("aria-expanded") === "true")) return;
-    button.setAttribute("aria-expanded", String(isOpen));
     if (isOpen) line.after(element("tr", { class: "detail" }, drawDetail(data.rows[Number(line.dataset.row)])));
     else line.nextElementSibling?.remove();
+    button.setAttribute("aria-expanded", String(isOpen)); // only if it could be drawn
   }
 
   /** Draw a closed row. @param {number} index */
@@ -196,10 +200,10 @@ function showAttempts(root, data) {
   const labels = new Set(data.rows.flatMap((row) => row[7].flatMap((one) => (one && one[1] ? [one[1]] : []))));
   const names = [...labels].sort((one, other) => (data.texts[one] < data.texts[other] ? -1 : 1));
   const verdicts = find("[name=verdict]");
-  verdicts.append(...data.kinds.map((kind, index) => element("option", { value: `kind:${index}` }, kind)));
-  verdicts.append(...names.map((label) => element("option", { value: `label:${label}` }, data.texts[label])));
+  data.kinds.forEach((kind, index) => verdicts.append(element("option", { value: `kind:${index}` }, kind)));
+  for (const label of names) verdicts.append(element("option", { value: `label:${label}` }, data.texts[label]));
   const categories = [...new Set(data.rows.map((row) => data.texts[row[2]]))].sort();
-  find("[name=category]").append(...categories.map((name) => element("option", { value: name }, name)));
+  for (const name of categories) find("[name=category]").append(element("option", { value: name }, name));
   form.addEventListener("input", changed);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => {
