@@ -160,7 +160,7 @@ def _text(value: Any) -> str:
 
 
 def _parts(one: "ReportComparison") -> Iterator[Any]:
-    from tapeout.report.comparison.document import SHOWN, rows_of
+    from tapeout.report.comparison.document import SHOWN, instead_of_table, notes, rows_of
 
     yield f"{one.before} → {one.after}: {one.headline}"
     yield ""
@@ -172,9 +172,9 @@ def _parts(one: "ReportComparison") -> Iterator[Any]:
             yield f"  … and {len(texts) - SHOWN} more; --json has all."
     for models in one.models:
         yield ""
-        if models.is_same and not models.is_shipped:
-            yield f"{models.title}: all {len(models.lines)} numbers are the same."
-        else:
+        if sentence := instead_of_table(models):
+            yield sentence
+        elif models.lines:
             rows = [
                 [row["measure"], row["before"], row["after"], row["change"], row["p"], row["verdict"]]
                 for row in rows_of(models)
@@ -182,5 +182,4 @@ def _parts(one: "ReportComparison") -> Iterator[Any]:
             yield output.table([models.title, f">{one.before}", f">{one.after}", ">change", ">p", "verdict"], rows)
         if models.answers:
             yield f"{models.became_right} answers became right, {len(models.answers) - models.became_right} wrong."
-        for task, reason in models.left_out.items():
-            yield f"Not compared: {task}, because {reason}."
+        yield from notes(models)

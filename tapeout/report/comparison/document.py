@@ -97,20 +97,49 @@ def _model_as_json(models: ModelComparison) -> dict[str, Any]:
         **{"before": models.before, "after": models.after, "shipped": models.is_shipped, "measures": measures},
         "answers": [asdict(answer) for answer in models.answers],
         "not_compared": dict(models.left_out),
+        "compared_in_part": dict(models.partial),
     }
 
 
 def rows_of(models: ModelComparison) -> list[dict[str, str]]:
     """Return the table of changes with the values of both sides, as text."""
     stated = [one for one in models.comparisons.values() if one.measure.change is not None]
+    partial = {name: overlap.text for name, overlap in models.overlaps.items() if overlap.is_partial}
     return [
         {
-            **{"measure": line.measure, "units": line.units, "outcome": line.outcome, "verdict": line.verdict},
+            **{"measure": line.measure, "units": partial.get(one.measure.name, line.units)},
+            **{"outcome": line.outcome, "verdict": line.verdict},
             **{key: value_of(one, key) + (f"{SPACE}%" if one.measure.percent else "") for key in (BEFORE, AFTER)},
             **{f"{key}_interval": interval_of(one, key) for key in (BEFORE, AFTER)},
             **{"change": line.change, "interval": line.interval, "p": line.corrected},
         }
         for one, line in zip(stated, models.lines, strict=True)
+    ]
+
+
+def instead_of_table(models: ModelComparison) -> str:
+    """Return the sentence that stands for a table; empty if the table has to be shown, or ``notes`` say all."""
+    if not models.lines:
+        return "" if models.left_out else f"{models.title}: no number can be compared."
+    if models.is_same and not models.is_shipped:
+        return f"{models.title}: all {len(models.lines)} numbers are the same."
+    return ""
+
+
+def notes(models: ModelComparison, shown: Callable[[str], str] = str) -> list[str]:
+    """Return sentences on test data that both models share in part, and on what is not compared.
+
+    Args:
+        models: two models.
+        shown: makes names fit for the form of the output.
+    """
+    title = shown(models.title)
+    return [
+        *(f"Compared in part: {title} in {shown(name)}, on the {text}." for name, text in models.partial),
+        *(
+            f"Not compared: {title} in {shown(name)}, because {shown(reason)}."
+            for name, reason in models.left_out.items()
+        ),
     ]
 
 
@@ -140,13 +169,15 @@ def _markdown(one: ReportComparison) -> list[str]:
                 f"- {'✓' if answer.is_better else '✗'} {cell(answer.measure)}: {cell(answer.asked)}"
                 for answer in models.answers
             )
-        lines += [f"\nNot compared: {cell(name)}, because {cell(text)}." for name, text in models.left_out.items()]
+        lines += [f"\n{note}" for note in notes(models, cell)]
     return [*lines, ""]
 
 
 def _table(one: ReportComparison, models: ModelComparison) -> list[str]:
-    if models.is_same and not models.is_shipped:
-        return [f"{cell(models.title)}: all {len(models.lines)} numbers are the same."]
+    if sentence := instead_of_table(models):
+        return [cell(sentence)]
+    if not models.lines:
+        return []
     heading = f"| {cell(models.title)}{', the shipped model' if models.is_shipped else ''} | "
     return [
         f"{heading}{one.before} | {one.after} | change | {percent(one.confidence, 0)} interval | p | |",
@@ -169,6 +200,7 @@ def page(comparisons: Sequence[ReportComparison]) -> str:
     """Return the page: one file without references to others."""
     context = {"comparisons": comparisons, "shown": SHOWN, "before": BEFORE, "after": AFTER}
     filters: dict[str, Callable[..., Any]] = {"rows_of": rows_of, "excerpt": excerpt, "curves": curves}
+    filters |= {"notes": notes, "instead_of_table": instead_of_table}
     return render(Path(__file__).with_name("page.html.j2"), context, filters)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tapeout.evals.section import Answered, Comparison
-from tapeout.evals.task import UnusableResult
 from tapeout.report.comparison.sides import Scores, Side
 from tapeout.report.evaluation.changes import Change, change_table
 from tapeout.report.evaluation.comparisons import compare, corrected
@@ -41,6 +40,34 @@ class ChangedAnswer:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """Test units of a measure: how many both models were tested on, and each of them.
+
+    Attributes:
+        task: name of the task.
+        label, unit: those of the measure.
+        common, before, after: numbers of units.
+    """
+
+    task: str
+    label: str
+    unit: str
+    common: int
+    before: int
+    after: int
+
+    @property
+    def is_partial(self) -> bool:
+        """True if one of the models was tested on further units."""
+        return self.common < max(self.before, self.after)
+
+    @property
+    def text(self) -> str:
+        """The numbers in words."""
+        return f"{self.common} {self.unit} that both have, of {self.before} and {self.after}"
+
+
+@dataclass(frozen=True)
 class ModelComparison:
     """A model of one report compared with a model of another.
 
@@ -50,7 +77,8 @@ class ModelComparison:
         comparisons: values and paired changes by name of the measure; the two models are ``before`` and ``after``.
         lines: the changes of measures whose change is stated, in words; their p-values are corrected together.
         answers: answers that are right in one report only.
-        left_out: why tasks are not compared, by name.
+        left_out: why tasks, or measures of them, are not compared, by name.
+        overlaps: test units by name of each measure that is compared.
         logs: training log of each, if both have one.
     """
 
@@ -61,6 +89,7 @@ class ModelComparison:
     lines: Sequence[Change]
     answers: Sequence[ChangedAnswer]
     left_out: Mapping[str, str]
+    overlaps: Mapping[str, Overlap]
     logs: tuple[TrainLog, TrainLog] | None = None
 
     @property
@@ -68,6 +97,22 @@ class ModelComparison:
         """True if no value of a stated measure differs."""
         stated = [one for one in self.comparisons.values() if one.measure.change is not None]
         return all(change.value == 0 for one in stated for change in one.changes.values())
+
+    @property
+    def partial(self) -> list[tuple[str, str]]:
+        """Tasks of which the models share a part of the test data, each with the numbers of units in words.
+
+        The measures of a task are named if their numbers differ.
+        """
+        found: dict[str, dict[str, list[Overlap]]] = {}
+        for overlap in self.overlaps.values():
+            found.setdefault(overlap.task, {}).setdefault(overlap.text, []).append(overlap)
+        return [
+            (task if len(groups) == 1 else f"{task}, {', '.join(one.label for one in group)}", text)
+            for task, groups in found.items()
+            for text, group in groups.items()
+            if group[0].is_partial
+        ]
 
     @property
     def title(self) -> str:
@@ -101,16 +146,23 @@ def _compared(before: Side, after: Side, models: tuple[str, str], is_shipped: bo
     comparisons: dict[str, Comparison] = {}
     answers: list[ChangedAnswer] = []
     left_out: dict[str, str] = {}
+    overlaps: dict[str, Overlap] = {}
     for name in {**before.tasks, **after.tasks}:
         if reason := _incomparable(before, after, name):
             left_out[name] = reason
             continue
         old, new = before.scores(models[0], name), after.scores(models[1], name)
-        try:
-            comparisons |= compare({BEFORE: old.measured, AFTER: new.measured}, after.settings)
-        except UnusableResult as error:
-            left_out[name] = error.cause
-            continue
+        tested = _overlaps(name, old, new)
+        without = {measure: overlap for measure, overlap in tested.items() if not overlap.common}
+        for overlap in without.values():
+            key = name if len(without) == len(tested) else f"{name}, {overlap.label}"
+            left_out[key] = f"{before.name} and {after.name} have no {overlap.unit} in common"
+        overlaps |= (usable := {measure: tested[measure] for measure in tested if measure not in without})
+        kept = {
+            side: [(measure, units) for measure, units in scores.measured if measure.name in usable]
+            for side, scores in ((BEFORE, old), (AFTER, new))
+        }
+        comparisons |= compare(kept, after.settings)
         answers += _changed_answers(old, new)
     logs = before.logs.get(models[0]), after.logs.get(models[1])
     comparisons = corrected(comparisons, after.settings.confidence)
@@ -122,6 +174,7 @@ def _compared(before: Side, after: Side, models: tuple[str, str], is_shipped: bo
         lines=change_table("", comparisons).lines,
         answers=answers,
         left_out=left_out,
+        overlaps=overlaps,
         logs=None if logs[0] is None or logs[1] is None else (logs[0], logs[1]),
     )
 
@@ -136,6 +189,18 @@ def _incomparable(before: Side, after: Side, task: str) -> str:
         return f"it is {old_module} in {before.name} and {new_module} in {after.name}"
     differing = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
     return f"its options differ: {', '.join(differing)}" if differing else ""
+
+
+def _overlaps(task: str, before: Scores, after: Scores) -> dict[str, Overlap]:
+    """Return the numbers of test units of each measure that both have, by its name."""
+    earlier = {measure.name: {unit.digest for unit in units} for measure, units in before.measured}
+    found = {}
+    for measure, units in after.measured:
+        if measure.name in earlier:
+            old, new = earlier[measure.name], {unit.digest for unit in units}
+            counts = len(old & new), len(old), len(new)
+            found[measure.name] = Overlap(task, measure.label, measure.unit, *counts)
+    return found
 
 
 def _changed_answers(

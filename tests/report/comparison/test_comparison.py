@@ -12,7 +12,7 @@ import pytest
 from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnusableResult
 from tapeout.report.comparison.curves import points_of
-from tapeout.report.comparison.document import Origin, ReportComparison, as_json, markdown, page
+from tapeout.report.comparison.document import Origin, ReportComparison, as_json, markdown, notes, page, rows_of
 from tapeout.report.comparison.scores import AFTER, BEFORE, compare_models
 from tapeout.report.comparison.sides import Side, read_job, side_of_report
 from tapeout.report.evaluation.inputs import Step, TrainLog
@@ -121,11 +121,46 @@ def test_what_is_not_the_same_test_is_not_compared(make: Make, job: dict[str, An
     assert reason in markdown([one]).replace("\\", "") and reason in page([one])
 
 
-def test_only_common_rows_count_and_none_is_named(make: Make) -> None:
+def test_only_common_rows_count_and_their_number_is_stated(make: Make) -> None:
+    """Of 40 rows of one report and 50 of the other both have 30."""
     half = compared(make("@a", range(4)), make("@b", range(16), rows=range(10, 60)))
     assert half.shipped is not None and half.shipped.comparisons["rtl.exact_match"].units == 30
+    numbers = "30 rows that both have, of 40 and 50"
+    assert [models.partial for models in half.models] == [[(TASK, numbers)]] * 2
+    sentence = f"Compared in part: sft in {TASK}, on the {numbers}."
+    assert sentence in notes(half.shipped) and sentence in page([half])
+    assert sentence in markdown([half]).replace("\\", "")
+    assert [row["units"] for row in rows_of(half.shipped)] == [numbers] * 3
+    assert as_json([half])["comparisons"][0]["models"][0]["compared_in_part"] == {TASK: numbers}
+    whole = compared(make("@a", range(4)), make("@b", range(16)))
+    assert "in part" not in "".join([markdown([whole]), page([whole])])
+
+
+def test_a_task_without_common_rows_is_one_sentence(make: Make) -> None:
     none = compared(make("@a"), make("@b", rows=range(50, 60)))
-    assert none.shipped is not None and "have no rows in common" in none.shipped.left_out[TASK]
+    assert none.headline == "No headline number can be compared."
+    sentences = [
+        f"Not compared: {model} in {TASK}, because @a and @b have no rows in common." for model in ("sft", "base")
+    ]
+    assert [notes(models) for models in none.models] == [[sentence] for sentence in sentences]
+    text, html = markdown([none]).replace("\\", ""), page([none])
+    for form in (text, html):
+        assert all(form.count(sentence) == 1 for sentence in sentences)
+        assert "numbers are the same" not in form
+    assert "|" not in text and "<table" not in html
+
+
+def test_measures_of_a_task_with_and_without_common_rows(make: Make) -> None:
+    """The losses are of other rows, so only the answers are compared, which are of the same 40."""
+    before, after = make("@a", range(4)), make("@b", range(16))
+    file = after.evaluations["sft", TASK]
+    value = json.loads(file.read_text())
+    value["result"]["answer_scores"] = answers((), range(50, 60))["answer_scores"]
+    file.write_text(json.dumps(value))
+    shipped = compared(before, after).shipped
+    assert shipped is not None and [line.measure for line in shipped.lines] == ["rtl: exact match", "rtl: ROUGE-L"]
+    assert shipped.partial == [] and len(shipped.left_out) == 2
+    assert shipped.left_out[f"{TASK}, rtl: bits per byte, expected answers"] == "@a and @b have no rows in common"
 
 
 def test_other_names_of_the_shipped_model(make: Make) -> None:
