@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tapeout.report.comparison.document import Origin, ReportComparison
 
 PAGE, VALUE, SUMMARY = "comparison.html", "comparison.json", "comparison.md"
+ORDER = ("parameter", "environment", "input")
+"""Kinds of changes of a step, the most telling first; code is told apart."""
+EXCERPT = 160
+"""Characters of a row that the terminal shows."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -110,13 +114,7 @@ def _origin(
     old, new = (_located(workspace, loaded.upstream[origin.artifact].manifest) for loaded in (before, after))
     folder = Path(tempfile.mkdtemp(dir=scratch))
     files = compare_files(old, new, Bounds(), folder, limit=None).files
-    rows = [
-        text
-        for file in files
-        if isinstance(file.detail, RowsDetail)
-        for row in file.detail.rows
-        for text in _row(f"{file.path}, " if file.path else "", row)
-    ]
+    rows = [text for file in files if isinstance(file.detail, RowsDetail) for text in _rows(file.path, file.detail)]
     changed = {one.artifact for one in differing if one.state == "changed"}
     tasks = [
         task
@@ -125,7 +123,9 @@ def _origin(
         and (name := f"evaluation/{model}/{task}.json") in changed
         and origin.artifact in result_sets.upstream(after.upstream, name)
     ]
-    return Origin(origin.artifact, [_change(one) for one in origin.own_changes], rows, tasks)
+    own = sorted((one for one in origin.own_changes if one.kind != "code"), key=lambda one: ORDER.index(one.kind))
+    code = [one.name for one in origin.own_changes if one.kind == "code"]
+    return Origin(origin.artifact, [_change(one) for one in own], rows, tasks, code)
 
 
 def _located(workspace: Workspace, manifest: Manifest) -> LocatedArtifact:
@@ -133,8 +133,6 @@ def _located(workspace: Workspace, manifest: Manifest) -> LocatedArtifact:
 
 
 def _change(change: Change) -> str:
-    if change.kind == "code":
-        return f"code of {change.name}"
     return f"{change.kind} {change.name}: {_value(change.old)} → {_value(change.new)}"
 
 
@@ -143,6 +141,17 @@ def _value(value: Any) -> str:
         return "none"
     text = _text(value)
     return f"{text[:16]}…" if DIGEST.fullmatch(text) else text
+
+
+def _rows(path: str, detail: RowsDetail) -> Iterator[str]:
+    """Yield how many rows of a file differ, if several do, then each."""
+    where = f"{path}, " if path else ""
+    differing = detail.added + detail.removed + detail.changed
+    if differing > 1:
+        most = max(detail.old_rows + detail.added, detail.new_rows + detail.removed)
+        yield f"{where}{differing} of {most} rows differ"
+    for row in detail.rows:
+        yield from _row(where, row)
 
 
 def _row(file: str, row: RowChange) -> Iterator[str]:
@@ -160,16 +169,12 @@ def _text(value: Any) -> str:
 
 
 def _parts(one: "ReportComparison") -> Iterator[Any]:
-    from tapeout.report.comparison.document import SHOWN, instead_of_table, notes, rows_of
+    from tapeout.report.comparison.document import instead_of_table, notes, rows_of
 
-    yield f"{one.before} → {one.after}: {one.headline}"
+    yield f"before: {one.before}"
+    yield f"after:  {one.after}"
     yield ""
-    for origin in one.origins:
-        yield f"The change originates in {origin.artifact}; it reaches {', '.join(origin.tasks) or 'no result'}."
-        texts = [*origin.changes, *origin.rows]
-        yield from (f"  {text}" for text in texts[:SHOWN])
-        if len(texts) > SHOWN:
-            yield f"  … and {len(texts) - SHOWN} more; --json has all."
+    yield one.headline
     for models in one.models:
         yield ""
         if sentence := instead_of_table(models):
@@ -179,7 +184,21 @@ def _parts(one: "ReportComparison") -> Iterator[Any]:
                 [row["measure"], row["before"], row["after"], row["change"], row["p"], row["verdict"]]
                 for row in rows_of(models)
             ]
-            yield output.table([models.title, f">{one.before}", f">{one.after}", ">change", ">p", "verdict"], rows)
+            yield output.table([models.title, ">before", ">after", ">change", ">p", "verdict"], rows)
         if models.answers:
             yield f"{models.became_right} answers became right, {len(models.answers) - models.became_right} wrong."
         yield from notes(models)
+    for origin in one.reaching:
+        yield ""
+        yield f"{'The' if len(one.reaching) == 1 else 'A'} change originates in {origin.artifact}; it reaches:"
+        yield f"  {', '.join(origin.tasks)}"
+        yield from (f"  {_line(text)}" for text in origin.causes)
+    if one.idle:
+        yield ""
+        yield f"Changed too, without an effect on these results: {', '.join(one.idle)}."
+
+
+def _line(text: str) -> str:
+    """Return the beginning of a text in one line of a terminal."""
+    line = " ".join(text.split())
+    return line if len(line) <= EXCERPT else f"{line[:EXCERPT]}…"

@@ -52,10 +52,11 @@ def report(
     if action is None:
         raise UnknownName(f"The store does not have the report of {name} any more.", "Run: snakemake eval_report")
     from tapeout.config.report import EvalReportJob
-    from tapeout.report.comparison.sides import read_job  # imports numpy, which is slow for all other commands
+    from tapeout.report.comparison.sides import read_known  # imports numpy, which is slow for all other commands
     from tapeout.report.measured.page import with_measured
 
-    job, builds = read_job(name, action["params"], EvalReportJob), _builds(workspace, results)
+    job = read_known(f"The report of {name}", action["params"], EvalReportJob)
+    builds = _builds(workspace, results)
     written = []
     if folder is not None:
         entries = {entry.path: entry for entry in located.manifest.entries}

@@ -11,7 +11,6 @@ from tapeout.cli.options import InvalidUse
 from tapeout.combinations import FOLDER, join, split, unscoped
 from tapeout.compare import result_sets
 from tapeout.compare.result_sets import Result, ResultSet
-from tapeout.config.report import EvalReportJob, SweepJob
 from tapeout.errors import did_you_mean
 from tapeout.graph.address import RESULTS, locate
 from tapeout.graph.errors import UnknownName
@@ -19,7 +18,15 @@ from tapeout.graph.files import read_file, report_disk_errors
 from tapeout.graph.identity.digest import digest_bytes
 from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.workspace import Workspace
-from tapeout.report.comparison.sides import Side, evaluations_of, read_job, side_of_report, side_of_variant
+from tapeout.report.comparison.sides import (
+    ReportJob,
+    Side,
+    VariantsJob,
+    evaluations_of,
+    read_known,
+    side_of_report,
+    side_of_variant,
+)
 from tapeout.report.evaluation.document import SCHEMA
 from tapeout.report.evaluation.inputs import LOG, TrainLog, read_input
 
@@ -108,7 +115,7 @@ def _manifest_of_file(workspace: Workspace, path: Path) -> Manifest:
 
 def _report(workspace: Workspace, name: str, manifest: Manifest) -> Loaded:
     upstream = result_sets.lineage(workspace.store, manifest)
-    job = read_job(name, _action(name, upstream, REPORT)["params"], EvalReportJob)
+    job = read_known(f"The report of {name}", _action(name, upstream, REPORT)["params"], ReportJob)
     evaluations = {key: _file(workspace, name, upstream, artifact) for key, artifact in evaluations_of(job).items()}
     logs = _logs(workspace, upstream, dict(job.models))
     return Loaded(side_of_report(name, job, evaluations, logs), upstream)
@@ -118,7 +125,7 @@ def _variant(workspace: Workspace, name: str, choices: str, manifest: Manifest) 
     """Load a variant; its choices may be in any order."""
     every = result_sets.lineage(workspace.store, manifest)
     action = _action(name, every, SWEEP)
-    job = read_job(name, action["params"], SweepJob)
+    job = read_known(f"The sweep of {name}", action["params"], VariantsJob)
     variant = join(split(choices))
     if variant not in job.variants:
         cause = f"The sweep has no variant {choices}{did_you_mean(variant, job.variants)}"

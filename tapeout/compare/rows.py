@@ -19,8 +19,9 @@ from tapeout.compare.values import ValueChange, agrees, differences, parse
 from tapeout.config.comparison import Bounds
 from tapeout.graph.identity.digest import canonical
 
-KEYS = ("id", "uuid", "key", "path")
-"""Fields that identify a row if they are unique among the rows that differ. A digest of the content is not one of
+KEYS = (("id",), ("uuid",), ("key",), ("name", "number"), ("name",), ("piece",), ("path",), ("prompt",))
+"""Fields that together identify a row if they are unique among the rows that differ; rows of different keys are never
+one row that changed. A digest of the content is not one of
 them, because it changes with the content; rows of one digest are paired before, because a path may hold the number of a
 row, and an inserted row changes the numbers after it."""
 
@@ -146,29 +147,31 @@ class _Comparison:
         if max(len(left), len(right)) > MAX_UNMATCHED:
             self.remark = self.remark or "too many rows differ to distinguish changed rows from new ones"
             return []
-        same_content = self._of_key(left, right, "digest")
+        same_content = self._of_key(left, right, ("digest",)) or []
         old, new = {a for a, _ in same_content}, {b for _, b in same_content}
         left, right = [a for a in left if a not in old], [b for b in right if b not in new]
         for key in KEYS:
-            if pairs := self._of_key(left, right, key):
+            if (pairs := self._of_key(left, right, key)) is not None:
                 return sorted([*same_content, *pairs])
         return sorted([*same_content, *self._similar(left, right)])
 
-    def _of_key(self, left: list[int], right: list[int], key: str) -> list[tuple[int, int]]:
-        """Pair the rows with the same value of a key, if it is unique in either file."""
+    def _of_key(self, left: list[int], right: list[int], key: tuple[str, ...]) -> list[tuple[int, int]] | None:
+        """Pair the rows with the same values of a key; None unless all rows have it, unique in either file."""
         before, after = self._by_key(self.old, left, key), self._by_key(self.new, right, key)
+        if not before or not after:
+            return None
         return [(before[name], after[name]) for name in before.keys() & after.keys()]
 
     @staticmethod
-    def _by_key(file: _File, indices: list[int], key: str) -> dict[str, int]:
-        """Return indices by the value of a key; empty unless the key is unique in all rows."""
+    def _by_key(file: _File, indices: list[int], key: tuple[str, ...]) -> dict[str, int]:
+        """Return indices by the values of a key; empty unless the key is unique in all rows."""
         by_value: dict[str, int] = {}
         for index in indices:
             row = _row(file, index)
-            value = row.get(key) if isinstance(row, dict) else None
-            if not isinstance(value, str | int) or repr(value) in by_value:
+            values = [row.get(name) for name in key] if isinstance(row, dict) else []
+            if not values or not all(isinstance(value, str | int) for value in values) or repr(values) in by_value:
                 return {}
-            by_value[repr(value)] = index
+            by_value[repr(values)] = index
         return by_value
 
     def _similar(self, left: list[int], right: list[int]) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """``tapeout compare`` on two runs that differ in one row: the row is named, and the number that it moved."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tapeout.cli import output
 from tapeout.cli.main import main
 from tapeout.graph.identity.action import Recipe, Reference
 from tapeout.graph.identity.manifest import Manifest
@@ -88,6 +90,7 @@ def test_one_changed_row(here: Workspace, monkeypatch: pytest.MonkeyPatch, capsy
             "changes": ["parameter at: four → five"],
             "rows": ["questions.jsonl, row 3, response: four → five"],
             "tasks": [TASK],
+            "code": [],
         }
     ]
     written = {path.name: path.read_text() for path in Path("comparison").iterdir()}
@@ -174,6 +177,25 @@ def test_folders_of_the_build_and_taken_names_are_no_output(
     assert [path.name for path in (here.results / "eval_report").iterdir()] == ["report.json"]
 
 
+def test_a_table_of_long_paths_has_all_of_its_measures_and_numbers_in_80_columns(
+    here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four of 40 answers are right before, 16 after; with 12 to 0, p is 3 x 2 / 2 ** 12, 0.0015."""
+    copy = Path("a_folder_with_a_long_name/and_another_one_below_it/and_the_report_that_was_copied")
+    shutil.copytree(here.results / "eval_report", copy)
+    build_all(here, "five", range(16))
+    monkeypatch.setattr(output.console, "width", 80)
+    code, out = call(monkeypatch, capsys, f"./{copy}", "results")
+    lines = [line.replace("\N{NARROW NO-BREAK SPACE}", " ").rstrip() for line in out.splitlines()]
+    assert code == 0 and f"before: ./{copy}" in out.replace("\n", "") and "after:  results" in out
+    cells = [re.split(r"\s{2,}", line) for line in lines]
+    assert ["rtl: exact match", "10.0 %", "40.0 %", "+30.0 points", "0.001", "better"] in cells
+    assert ["sft", "before", "after", "change", "p", "verdict"] in cells
+    assert next(i for i, line in enumerate(lines) if line.startswith("sft ")) < next(
+        i for i, line in enumerate(lines) if line.startswith("The change originates in")
+    )
+
+
 SWEEP = {
     **{name: JOB[name] for name in ("resamples", "permutations", "tasks")},
     **{"model": "sft", "variants": ["lr=1,rows=all", "lr=2,rows=all"]},
@@ -203,7 +225,7 @@ def test_variants_of_a_sweep(
     [one] = json.loads(out)["comparisons"]
     assert code == 0 and one["headline"].startswith("2 of 3 headline numbers moved significantly")
     assert one["origins"] == [
-        {"artifact": "sft/model", "changes": ["parameter lr: 1 → 2"], "rows": [], "tasks": [TASK]}
+        {"artifact": "sft/model", "changes": ["parameter lr: 1 → 2"], "rows": [], "tasks": [TASK], "code": []}
     ]
     assert [model["after"] for model in one["models"]] == ["sft"]
 

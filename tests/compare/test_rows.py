@@ -102,6 +102,20 @@ def test_rows_are_paired_by_a_unique_key(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_of_different_keys_are_never_one_changed_row(tmp_path: Path) -> None:
+    """Ten samples of other problems are as similar as can be; only those of the same problem and number changed."""
+    common = {"prompt": "0" * 64, "tokens": 9, "finished": True}
+
+    def samples(names: str, text: str) -> str:
+        return lines([{"name": name, "number": number, "text": text, **common} for name in names for number in (0, 1)])
+
+    others = found(tmp_path, samples("abcde", "module m; endmodule"), samples("fghij", "module m; endmodule"))
+    assert counts(others) == (10, 10, 0, 0)
+    same = found(tmp_path, samples("abc", "module m"), samples("cba", "endmodule"))
+    assert counts(same) == (0, 0, 6, 0)
+    assert {field.name for row in detail(same).rows for field in row.fields} == {"text"}
+
+
 def test_rows_of_the_same_content_are_paired_though_their_numbers_change(tmp_path: Path) -> None:
     old = [{**row, "path": f"a.jsonl:{number}", "digest": f"d{number}"} for number, row in enumerate(rows(9))]
     new = [{**row, "path": f"a.jsonl:{number}"} for number, row in enumerate([{"digest": "x", "input": "?"}, *old])]

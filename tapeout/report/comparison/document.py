@@ -15,7 +15,13 @@ from tapeout.report.page.render import render
 
 SCHEMA = "tapeout.report-comparison/1"
 SHOWN = 20
-"""Rows of an input, and answers, that the summary and the page name; the JSON has all."""
+"""Changes of an input, and answers, that the summary and the page name; the JSON has all."""
+SHOWN_ROWS = 4
+"""Rows that stand for too many; the first one is their count."""
+SHOWN_FILES = 3
+"""Files of code of an artifact that they name."""
+INSIDE = ("report.json", "eval_report", "results")
+"""Ends of the path of a report that say nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +30,31 @@ class Origin:
 
     Attributes:
         artifact: its name.
-        changes: differences of its code, parameters, environment and inputs, in words.
-        rows: rows of its files that differ, in words.
+        changes: differences of its parameters, packages and inputs, in words and in this order.
+        rows: rows of its files that differ, in words; a count of them before, if there are several.
         tasks: tasks whose results for the shipped model are made from it, and differ.
+        code: definitions of its code that differ, each as ``FILE`` or ``FILE: NAME``.
     """
 
     artifact: str
     changes: Sequence[str]
     rows: Sequence[str]
     tasks: Sequence[str]
+    code: Sequence[str] = ()
+
+    @property
+    def causes(self) -> list[str]:
+        """Parameters, packages and rows as far as there is room, then the files of the code."""
+        fits = len(self.changes) + len(self.rows) <= SHOWN
+        texts = [*self.changes[:SHOWN], *(self.rows if fits else self.rows[:SHOWN_ROWS])]
+        more = len(self.changes) + len(self.rows) - len(texts)
+        files = list(dict.fromkeys(definition.partition(":")[0] for definition in self.code))
+        named = ", ".join(files[:SHOWN_FILES]) + (", …" if len(files) > SHOWN_FILES else "")
+        return [
+            *texts,
+            *([f"… and {more} more, which the JSON has"] if more > 0 else []),
+            *([f"code of {len(files)} file{'s' if len(files) > 1 else ''}: {named}"] if files else []),
+        ]
 
 
 @dataclass(frozen=True)
@@ -42,7 +64,7 @@ class ReportComparison:
     Attributes:
         before, after: how the user names them.
         confidence: coverage of the intervals.
-        origins: artifacts in which differences originate, in build order.
+        origins: artifacts in which differences originate, in build order, those that reach a result first.
         models: the shipped models first.
     """
 
@@ -70,8 +92,42 @@ class ReportComparison:
             return f"All {total} headline numbers are the same."
         if not shipped.moved:
             return f"No headline number moved significantly, of {total} compared."
-        named = "; ".join(f"{line.measure} {line.change}, {line.verdict}" for line in shipped.moved)
-        return f"{len(shipped.moved)} of {total} headline numbers moved significantly: {named}."
+        verdicts = {
+            verdict: [one for one in shipped.moved if one.verdict == verdict] for verdict in ("better", "worse")
+        }
+        named = "; ".join(
+            f"{verdict}: {', '.join(f'{line.measure} {line.change}' for line in lines)}"
+            for verdict, lines in verdicts.items()
+            if lines
+        )
+        return f"{len(shipped.moved)} of {total} headline numbers moved significantly – {named}."
+
+    @property
+    def tone(self) -> str:
+        """Class of the colour of the headline: ``part`` if some numbers are better and some worse."""
+        outcomes = {line.outcome for line in self.shipped.moved} if self.shipped is not None else set()
+        return "part" if len(outcomes) > 1 else next(iter(outcomes), "open")
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Short names of both reports: of a path the folder of its project; ``before`` and ``after`` if they clash."""
+        before, after = (_short(name) for name in (self.before, self.after))
+        return (before, after) if before and after and before != after else (BEFORE, AFTER)
+
+    @property
+    def legend(self) -> list[tuple[str, str]]:
+        """Short names with the full ones, where they differ."""
+        return [pair for pair in zip(self.names, (self.before, self.after), strict=True) if pair[0] != pair[1]]
+
+    @property
+    def reaching(self) -> list[Origin]:
+        """Origins from which results of the shipped model follow that differ."""
+        return [origin for origin in self.origins if origin.tasks]
+
+    @property
+    def idle(self) -> list[str]:
+        """Artifacts of all other origins."""
+        return [origin.artifact for origin in self.origins if not origin.tasks]
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
@@ -80,6 +136,13 @@ class ReportComparison:
             "origins": [asdict(origin) for origin in self.origins],
             "models": [_model_as_json(models) for models in self.models],
         }
+
+
+def _short(name: str) -> str:
+    """Return the last folder of a path that tells reports apart, empty if there is none; another name as it is."""
+    if not name.startswith(("./", "../", "/")):
+        return name
+    return next((part for part in reversed(Path(name).parts) if part not in (*INSIDE, "/", "..")), "")
 
 
 def _model_as_json(models: ModelComparison) -> dict[str, Any]:
@@ -154,12 +217,9 @@ def markdown(comparisons: Sequence[ReportComparison]) -> str:
 
 
 def _markdown(one: ReportComparison) -> list[str]:
-    lines = [f"### Evaluation: `{one.before}` → `{one.after}`", "", f"**{cell(one.headline)}**", ""]
-    lines += ["Differences originate in:" if one.origins else "The reports have the same inputs.", ""]
-    for origin in one.origins:
-        reaches = f", which reaches {', '.join(origin.tasks)}" if origin.tasks else ", which changed no result"
-        lines.append(f"- `{origin.artifact}`{reaches}")
-        lines += [f"  - {cell(text)}" for text in _cut([*origin.changes, *origin.rows])]
+    lines = [f"### Evaluation: {cell(one.names[0])} → {cell(one.names[1])}", ""]
+    lines += [f"- {cell(short)}: {cell(full)}" for short, full in one.legend] + [""] * bool(one.legend)
+    lines += [f"**{cell(one.headline)}**"]
     for models in one.models:
         lines += ["", *_table(one, models)]
         if models.is_shipped and models.answers:
@@ -170,6 +230,12 @@ def _markdown(one: ReportComparison) -> list[str]:
                 for answer in models.answers
             )
         lines += [f"\n{note}" for note in notes(models, cell)]
+    lines += ["", "Differences originate in:" if one.reaching else "No result follows from a difference of the inputs."]
+    lines += [""] * bool(one.reaching)
+    for origin in one.reaching:
+        lines.append(f"- `{origin.artifact}`, which reaches {', '.join(origin.tasks)}")
+        lines += [f"  - {cell(text)}" for text in origin.causes]
+    lines += ["", f"Changed too, without an effect on these results: {cell(', '.join(one.idle))}."] if one.idle else []
     return [*lines, ""]
 
 
@@ -179,8 +245,9 @@ def _table(one: ReportComparison, models: ModelComparison) -> list[str]:
     if not models.lines:
         return []
     heading = f"| {cell(models.title)}{', the shipped model' if models.is_shipped else ''} | "
+    before, after = map(cell, one.names)
     return [
-        f"{heading}{one.before} | {one.after} | change | {percent(one.confidence, 0)} interval | p | |",
+        f"{heading}{before} | {after} | change | {percent(one.confidence, 0)} interval | p | |",
         "|---|--:|--:|--:|---|--:|---|",
         *(
             f"| {cell(row['measure'])} | {row[BEFORE]} | {row[AFTER]} | {row['change']} | {row['interval']} | "
@@ -213,4 +280,4 @@ def curves(models: ModelComparison, one: ReportComparison) -> Markup:
     """Return the training losses of both models over each other; nothing if one of them has none, or they are equal."""
     if models.logs is None or models.logs[0] == models.logs[1]:
         return Markup("")
-    return draw(f"Training of {models.title}", list(zip((one.before, one.after), models.logs, strict=True)))
+    return draw(f"Training of {models.title}", list(zip(one.names, models.logs, strict=True)))

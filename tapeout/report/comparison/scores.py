@@ -184,9 +184,10 @@ def _incomparable(before: Side, after: Side, task: str) -> str:
     for side in (before, after):
         if task not in side.tasks:
             return f"{side.name} does not have it"
-    (old_module, old), (new_module, new) = before.tasks[task], after.tasks[task]
+    (old_module, _), (new_module, _) = before.tasks[task], after.tasks[task]
     if old_module != new_module:
         return f"it is {old_module} in {before.name} and {new_module} in {after.name}"
+    old, new = before.options(task), after.options(task)
     differing = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
     return f"its options differ: {', '.join(differing)}" if differing else ""
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from tapeout.config.report import EvalReportJob
 from tapeout.evals.task import UnusableResult
 from tapeout.report.comparison.curves import points_of
 from tapeout.report.comparison.document import Origin, ReportComparison, as_json, markdown, notes, page, rows_of
 from tapeout.report.comparison.scores import AFTER, BEFORE, compare_models
-from tapeout.report.comparison.sides import Side, read_job, side_of_report
+from tapeout.report.comparison.sides import ReportJob, Side, read_known, side_of_report
 from tapeout.report.evaluation.inputs import Step, TrainLog
 from tapeout.report.page.markdown import cell
 
@@ -60,7 +59,7 @@ def write_side(folder: Path, name: str, right: Collection[int] = (), rows: range
         result = answers(right if model == "sft" else (), rows)
         facts = {"context": 256, "vocabulary": 32_768, "parameters": 9_000_000}
         files[model, TASK].write_text(json.dumps({"model": facts, "result": result}))
-    return side_of_report(name, EvalReportJob.model_validate({**JOB, **job}), files, {})
+    return side_of_report(name, ReportJob.model_validate({**JOB, **job}, extra="ignore"), files, {})
 
 
 @pytest.fixture
@@ -79,7 +78,8 @@ def test_equal_reports(make: Make) -> None:
         ("sft", True, []),
         ("base", True, []),
     ]
-    assert "The reports have the same inputs." in markdown([one])
+    assert "No result follows from a difference of the inputs." in markdown([one])
+    assert "both reports have the same inputs" in page([one])
 
 
 def test_twelve_more_right_answers_are_clear_and_two_are_not(make: Make) -> None:
@@ -91,7 +91,7 @@ def test_twelve_more_right_answers_are_clear_and_two_are_not(make: Make) -> None
     change = shipped.comparisons["rtl.exact_match"].changes[BEFORE, AFTER]
     assert change.p == pytest.approx(2 / 2**12) and change.value == pytest.approx(0.3)
     assert [line.verdict for line in shipped.lines if line.measure == "rtl: exact match"] == ["better"]
-    assert one.headline.startswith("2 of 3 headline numbers moved significantly: ")
+    assert one.headline.startswith("2 of 3 headline numbers moved significantly – better: rtl: exact match")
     assert [answer.asked for answer in shipped.answers] == [f"How | wide is <a{index}>?" for index in range(4, 16)]
     assert all(answer.is_better for answer in shipped.answers) and shipped.became_right == 12
     sides = [side.answer for side in (shipped.answers[0].before, shipped.answers[0].after) if side is not None]
@@ -163,6 +163,60 @@ def test_measures_of_a_task_with_and_without_common_rows(make: Make) -> None:
     assert shipped.left_out[f"{TASK}, rtl: bits per byte, expected answers"] == "@a and @b have no rows in common"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        ("@before", "results", ("@before", "results")),
+        ("/tmp/old/results/eval_report", "results", ("old", "results")),
+        ("/tmp/old/results/eval_report/report.json", "../new/eval_report", ("old", "new")),
+        ("/a/same/results", "/b/same/results", ("before", "after")),
+        ("../results", "@b", ("before", "after")),
+        ("sweep/lr=1,rows=all", "sweep/lr=2@b", ("sweep/lr=1,rows=all", "sweep/lr=2@b")),
+    ],
+)
+def test_short_names(before: str, after: str, names: tuple[str, str]) -> None:
+    one = ReportComparison(before, after, 0.95, [], [])
+    assert one.names == names
+    assert one.legend == [(short, full) for short, full in zip(names, (before, after), strict=True) if short != full]
+    assert f"<h1>{names[0]} → {names[1]}</h1>" in page([one]) and all(full in page([one]) for _, full in one.legend)
+
+
+def test_better_and_worse_numbers_are_told_apart(make: Make) -> None:
+    """Of two measures that moved, one is turned round: the headline is neither good nor bad."""
+    one = compared(make("@a", range(4)), make("@b", range(16)))
+    first, second = [f"{line.measure} {line.change}" for line in one.shipped.moved] if one.shipped is not None else []
+    lines = sorted(one.models[0].lines, key=lambda line: line.outcome == "open")
+    for outcomes, tone, ends in (
+        (("good", "good"), "good", f"– better: {first}, {second}."),
+        (("bad", "bad"), "bad", f"– worse: {first}, {second}."),
+        (("bad", "good"), "part", f"– better: {second}; worse: {first}."),
+        (("open", "open"), "open", "No headline number moved significantly, of 3 compared."),
+    ):
+        moved = [
+            replace(line, outcome=outcome, verdict={"good": "better", "bad": "worse", "open": ""}[outcome])
+            for line, outcome in zip(lines, outcomes, strict=False)
+        ]
+        other = replace(one, models=[replace(one.models[0], lines=[*moved, lines[2]])])
+        assert other.tone == tone and f'<li class="{tone}">' in page([other]) and other.headline.endswith(ends)
+
+
+def test_causes_are_ordered_and_code_is_counted_by_file() -> None:
+    """Of 30 rows the count and three are shown; five definitions are in four files."""
+    code = ["a.py: f", "a.py: g", "b.py", "c.py: h", "d.py"]
+    rows = ["30 of 40 rows differ", *(f"row {index} added" for index in range(30))]
+    reaching = Origin("sources/x", ["parameter lr: 1 → 2"], rows, [TASK], code)
+    assert reaching.causes == [
+        "parameter lr: 1 → 2",
+        *rows[:4],
+        "… and 27 more, which the JSON has",
+        "code of 4 files: a.py, b.py, c.py, …",
+    ]
+    assert Origin("x", [], rows[:3], [], code[:2]).causes == [*rows[:3], "code of 1 file: a.py"]
+    one = ReportComparison("@a", "@b", 0.95, [Origin("without", [], [], []), reaching], [])
+    for form in (markdown([one]), page([one])):
+        assert form.index("sources/x") < form.index("Changed too, without an effect") < form.rindex("without")
+
+
 def test_other_names_of_the_shipped_model(make: Make) -> None:
     adaptation = {"base": "base", "pretrained": "base"}
     one = compared(make("@a", range(12)), make("@b", adaptation=adaptation, exported="base"))
@@ -188,8 +242,30 @@ def test_all_forms_say_the_same_and_no_text_of_data_is_markup(make: Make) -> Non
 
 
 def test_a_report_of_another_version_is_named() -> None:
-    with pytest.raises(UnusableResult, match="The report of @a was made by another version"):
-        read_job("@a", {**JOB, "tolerance": 1}, EvalReportJob)
+    with pytest.raises(UnusableResult, match="The report of @a was made by another version.*: resamples: "):
+        read_known("The report of @a", {**JOB, "resamples": "many"}, ReportJob)
+
+
+def with_more_fields(value: Any) -> Any:
+    """Return JSON values with a field more in every object."""
+    if isinstance(value, dict):
+        return {**{name: with_more_fields(inner) for name, inner in value.items()}, "added_later": 1}
+    return [with_more_fields(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def test_fields_of_another_version_change_nothing(tmp_path: Path, make: Make) -> None:
+    """Parameters, options, results and parts of them may all have fields that this version does not know."""
+    before, known = make("@a", range(4)), make("@b", range(16))
+    job = read_known("The report of @b", with_more_fields(JOB), ReportJob)
+    files = {key: tmp_path / f"new-{key[0]}.json" for key in known.evaluations}
+    for key, path in files.items():
+        path.write_text(json.dumps(with_more_fields(json.loads(known.evaluations[key].read_text()))))
+    tasks = [(name, module, {"data": "instructions/rtl"}) for name, module, _ in job.tasks]
+    after = side_of_report("@b", job.model_copy(update={"tasks": tasks}), files, {})
+    assert as_json([compared(before, after)]) == as_json([compared(before, known)])
+    older = {**JOB["tasks"][0][2], "max_rows": known.options(TASK)["max_rows"]}
+    assert compared(make("@a", tasks=[(TASK, "instruction_answers", older)]), known).models[0].left_out == {}
+    assert after.scores("sft", TASK) == side_of_report("@b", job, files, {}).scores("sft", TASK)
 
 
 def log(lower: float) -> TrainLog:
