@@ -36,13 +36,19 @@ def forgetting(comparison: Comparison, adapted: Adapted) -> list[Suggestion]:
     assert worst is not None, "base and shipped model are evaluated"
     finding = f"{comparison.measure.label}: {change_in_words(comparison, adapted.step)}"
     if worst != adapted.step:
-        finding += f", of which {change_in_words(comparison, worst)} from {worst[0]} to {worst[1]}"
+        (base, shipped), between = adapted.step, adapted.pretrained or ""
+        finding += f" ({in_steps(comparison, (base, between), (between, shipped))})"
     text = f"Make the training of {worst[1]} gentler: {gentler(adapted, worst[1])}."
     if worst[1] == adapted.pretrained:
         text += " More general text also helps: raise `dapt.general_fraction`."
     elif adapted.sections.get(worst[1]) == "sft":
         text += " An adapter forgets less: `methods.lora` and `export.model: lora/merged`."
     return [Suggestion(finding, text)]
+
+
+def in_steps(comparison: Comparison, *steps: Step) -> str:
+    """Return the change of each step; relative changes are factors, so they do not add up to that of all steps."""
+    return ", ".join(f"{' → '.join(step)} {change_in_words(comparison, step)}" for step in steps)
 
 
 def gentler(adapted: Adapted, model: str) -> str:

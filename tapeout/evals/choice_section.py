@@ -70,6 +70,33 @@ def notes_of(results: Mapping[str, MultipleChoice]) -> list[str]:
     ]
 
 
+def below_chance(results: Mapping[str, MultipleChoice], comparison: Comparison, chance: float) -> list[str]:
+    """Return which models are below chance with the whole interval, and what they seem to go by."""
+    return [
+        f"Accuracy of {model} is below chance with the whole interval. The likely reason: a model that guesses goes by "
+        f"the form of the choices. It takes {_preference(results[model])}."
+        for model, value in comparison.values.items()
+        if value.high < chance
+    ]
+
+
+def _preference(result: MultipleChoice) -> str:
+    """Return how often the shortest text, or the favourite letter, was chosen, and how often that was right."""
+    favourite = max(positions_of(result).items(), key=lambda item: item[1])[0]
+    taken = []
+    for one in result.questions:
+        lengths = [len(choice) for choice in one.question.choices]
+        for chosen in map(one.chosen, one.attempts):
+            by_form = (
+                lengths[chosen] == min(lengths) if result.scoring == "text" else ascii_uppercase[chosen] == favourite
+            )
+            taken.append((by_form, chosen == one.question.answer))
+    right = [is_right for by_form, is_right in taken if by_form]
+    what = "the shortest choice" if result.scoring == "text" else f"the letter {favourite}"
+    hits = f", and is right in {percent(fmean(right), 0)} of these" if right else ""
+    return f"{what} in {percent(len(right) / len(taken), 0)} of its attempts{hits}"
+
+
 def tiles_of(evidence: Evidence[MultipleChoice], chance: float) -> list[Tile]:
     """Return the accuracy of the shipped model, beside chance."""
     model, comparison = evidence.adapted.shipped, evidence.comparisons[ACCURACY]

@@ -2,6 +2,7 @@
 
 import re
 
+from tapeout.evals.design_summary import LABELS
 from tapeout.evals.designs import Design
 from tapeout.evals.section import Answered, Mismatch
 from tapeout.simulation.ladder import REASONS, Judgement
@@ -13,10 +14,10 @@ FAILURE = re.compile(
 
 
 def answered(design: Design) -> Answered:
-    """Return the greedy answer to a usable problem; a near miss is a design that elaborates."""
+    """Return the greedy answer to a usable problem; a near miss is a design that compiles."""
     attempt = design.attempts[0]
     judgement = attempt.judgement
-    facts = {"highest step": judgement.rung, "tokens": f"{attempt.tokens}"}
+    facts = {"highest step": LABELS.get(judgement.rung, judgement.rung), "tokens": f"{attempt.tokens}"}
     if design.sampled:
         facts["samples that pass"] = f"{sum(one.passes for one in design.sampled)} of {len(design.sampled)}"
     if attempt.synthesis is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from tapeout.evals import design_summary, design_syntheses
 from tapeout.evals.designs import Designs
 from tapeout.evals.section import Evidence, Method, Section, Table, TableRow
+from tapeout.evals.wording import by_difficulty
 from tapeout.simulation.ladder import REASONS, RUNGS, Rung
 
 LISTED = 12
@@ -27,7 +28,7 @@ def describe(evidence: Evidence[Designs]) -> Section:
     groups = ("Greedy, %", f"Mean of {options.samples} samples, %") if sampled else ("Greedy, %",)
     ladder = [
         TableRow(
-            rung,
+            design_summary.LABELS[rung],
             [f"{name}.{rung_measure(rung)}", *([f"{name}.{rung_measure(rung, sampled=True)}"] if sampled else [])],
         )
         for rung in RUNGS[1:]
@@ -53,7 +54,7 @@ def describe(evidence: Evidence[Designs]) -> Section:
             "Difficulty",
             [
                 TableRow(difficulty, [f"{name}.passes_by_difficulty.{difficulty}"])
-                for difficulty in sorted({design.difficulty for design in first.usable})
+                for difficulty in by_difficulty({design.difficulty for design in first.usable})
             ],
             groups=("Passes, greedy, %",),
         ),
@@ -64,6 +65,7 @@ def describe(evidence: Evidence[Designs]) -> Section:
     return Section(
         title=f"Verilog generation: {name}",
         tables=tables,
+        verdicts=design_summary.verdicts(name, evidence),
         decisive=design_summary.decisive(name, evidence),
         suggestions=design_summary.suggestions(name, evidence),
         plots=[design_summary.ladder(name, evidence)],
@@ -136,9 +138,10 @@ METHODS = (
     Method(
         "Ladder of designs",
         "An answer is extracted if it contains a module by the frozen extraction rule, parses if its text is "
-        "syntactically correct, elaborates if all names, types and widths resolve below the module that was asked for, "
-        "simulates if the test bench connects to it and ends by itself, and passes if the test bench reports success "
-        "exactly once and no failure. Each answer that does not pass has exactly one reason, from a closed list.",
+        "syntactically correct, compiles (elaborates) if all names, types and widths resolve below the module that "
+        "was asked for, simulates if the test bench connects to it and ends by itself, and passes if the test bench "
+        "reports success exactly once and no failure. Each answer that does not pass has exactly one reason, "
+        "from a closed list.",
     ),
     design_syntheses.METHOD,
     Method(

@@ -5,16 +5,16 @@ from collections import Counter
 from tapeout.evals.advice import longer
 from tapeout.evals.design_syntheses import measures_of
 from tapeout.evals.designs import Designs
-from tapeout.evals.section import Decisive, Evidence, Plot, Suggestion
-from tapeout.evals.wording import outcome
+from tapeout.evals.section import Comparison, Decisive, Evidence, Outcome, Plot, Step, Suggestion, Verdict
+from tapeout.evals.wording import outcome, too_few, why_open
 from tapeout.simulation.ladder import REASONS, RUNGS
 
 LABELS = {
     **{"extracted": "answers with a module", "parses": "parses", "elaborates": "compiles", "simulates": "simulates"},
-    **{"passes": "passes the test bench", "synthesizes": "synthesizes", "proved": "proved equal"},
+    **{"passes": "passes", "synthesizes": "synthesizes", "proved": "proved equal"},
 }
 """Rungs of the whole ladder, from text to proof, by the measure of a problem set."""
-SHOWN = {"parses": "parses", "compiles": "elaborates", "passes": "passes"}
+SHOWN = ("parses", "elaborates", "passes")
 """Rungs of the first screen."""
 WRITTEN = {"no_code", "forbidden", "syntax_error", "wrong_module", "elaboration_error", "interface_mismatch"}
 """Reasons of answers that are no usable Verilog; most others end in the simulation of a design."""
@@ -44,14 +44,56 @@ def decisive(name: str, evidence: Evidence[Designs]) -> list[Decisive]:
     if step is None:
         return []
     passes = evidence.comparisons[f"{name}.passes"]
-    solved = round(passes.values[step[1]].value * passes.units)
-    rungs = [evidence.comparisons[f"{name}.{rung}"] for rung in SHOWN.values()]
+    tone = _tone(name, evidence, step)
+    reason = _room(evidence, step[1])
+    more = f"; {reason.partition(';')[0]}" if reason else ""
+    solved, before = (_solved(passes, model) for model in reversed(step))
+    clause = f"solves {solved} of {passes.units} RTL problems ({before} before{more})"
+    if not reason and tone in ("open", "part"):
+        reason = why_open(passes)
+    measures = {LABELS[rung]: f"{name}.{rung}" for rung in SHOWN}
+    return [Decisive(f"RTL: {name}", tone, clause, measures, reason)]
+
+
+def verdicts(name: str, evidence: Evidence[Designs]) -> list[Verdict]:
+    """Answer whether the shipped model solves more problems than the base model."""
+    step = evidence.adapted.step
+    if step is None:
+        return []
+    passes, tone = evidence.comparisons[f"{name}.passes"], _tone(name, evidence, step)
+    subject = evidence.adapted.subject
+    begin = {
+        "good": f"Yes, {subject} solves more RTL problems",
+        "part": f"In part: more answers of {subject} parse or compile, but not clearly more of them pass",
+        "open": f"It is open whether {subject} solves more RTL problems",
+        "bad": f"No, fewer answers of {subject} parse, compile or pass",
+    }[tone]
+    counts = " and ".join(f"{_solved(passes, model)} ({model})" for model in step)
+    room = _room(evidence, step[1])
+    sentence = f"{begin}: {counts} of {passes.units} pass{f'; {room}' if room else ''}{too_few(passes)}."
+    return [Verdict(f"RTL: {name}", tone, sentence)]
+
+
+def _tone(name: str, evidence: Evidence[Designs], step: Step) -> Outcome:
+    """Return the outcome of the answers that pass; where it is open, that of the steps below."""
+    rungs = [evidence.comparisons[f"{name}.{rung}"] for rung in SHOWN]
     *lower, tone = [outcome(rung, rung.changes[step]) for rung in rungs]
-    if tone == "open":
-        tone = "bad" if "bad" in lower else "part" if "good" in lower else "open"
-    before = round(passes.values[step[0]].value * passes.units)
-    clause = f"solves {solved} of {passes.units} RTL problems ({before} before)"
-    return [Decisive(f"RTL: {name}", tone, clause, {label: f"{name}.{rung}" for label, rung in SHOWN.items()})]
+    if tone != "open":
+        return tone
+    return "bad" if "bad" in lower else "part" if "good" in lower else "open"
+
+
+def _solved(passes: Comparison, model: str) -> int:
+    return round(passes.values[model].value * passes.units)
+
+
+def _room(evidence: Evidence[Designs], model: str) -> str:
+    """Return how many prompts fit the context of a model, and how many of those it solves; empty if all fit."""
+    usable = evidence.results[model].usable
+    fits = [design.greedy for design in usable if design.greedy.reason != "no_room"]
+    if len(fits) == len(usable):
+        return ""
+    return f"{len(fits)} of {len(usable)} prompts fit the context; {sum(one.passes for one in fits)} of those pass"
 
 
 def suggestions(name: str, evidence: Evidence[Designs]) -> list[Suggestion]:

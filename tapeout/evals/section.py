@@ -227,12 +227,14 @@ class Decisive:
         outcome: colour of the numbers; that of the verdict, if there is one.
         clause: what the numbers say of the shipped model, as a predicate, e.g. ``predicts domain text 18 % better``.
         measures: names of measures by label, each shown before and after the adaptation.
+        reason: why the answer is neither yes nor no, or what limits it; empty if the numbers say all.
     """
 
     title: str
     outcome: Outcome
     clause: str
     measures: Mapping[str, str]
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ SPACE = "\N{NARROW NO-BREAK SPACE}"
 MIN_UNITS = 10
 """Fewest documents or rows for a verdict: the interval of fewer is too narrow, that of a single one has no width."""
 
+DIFFICULTIES = ("easy", "medium", "hard")
+"""Levels of difficulty in their order."""
+
 
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
     """Return a number with a fixed count of decimals and a typographic minus; what rounds to zero has no sign."""
@@ -24,6 +27,13 @@ def titles_of(categories: Iterable[str]) -> dict[str, str]:
     words = {name: name.replace("_", " ") for name in categories}
     counts = Counter(words.values())
     return {name: title if counts[title] == 1 else name for name, title in words.items()}
+
+
+def by_difficulty(levels: Iterable[str]) -> list[str]:
+    """Return levels of difficulty from easy to hard; others follow in alphabetical order."""
+    return sorted(
+        levels, key=lambda level: (DIFFICULTIES.index(level) if level in DIFFICULTIES else len(DIFFICULTIES), level)
+    )
 
 
 def percent(value: float, digits: int = 1, signed: bool = False) -> str:
@@ -69,3 +79,9 @@ def too_few(comparison: Comparison) -> str:
     """Return the end of a sentence without a verdict: that there are too few units, if so."""
     few = comparison.units < MIN_UNITS
     return f"; {comparison.units} {comparison.measure.unit} are too few for a verdict" if few else ""
+
+
+def why_open(comparison: Comparison) -> str:
+    """Return why a change of a measure gives no verdict."""
+    few = comparison.units < MIN_UNITS
+    return f"{comparison.units} {comparison.measure.unit} are too few" if few else "the change is not clear"

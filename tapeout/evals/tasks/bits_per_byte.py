@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tapeout import progress
-from tapeout.evals.advice import change_in_words, forgetting, gentler, longer, worst_step
+from tapeout.evals.advice import change_in_words, forgetting, gentler, in_steps, longer, worst_step
 from tapeout.evals.documents import (
     BitsPerByte,
     CorpusScore,
@@ -36,7 +36,7 @@ from tapeout.evals.section import (
     Verdict,
 )
 from tapeout.evals.task import Task
-from tapeout.evals.wording import MIN_UNITS, number, outcome, percent, too_few
+from tapeout.evals.wording import MIN_UNITS, number, outcome, percent, too_few, why_open
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
@@ -171,17 +171,40 @@ def _decisive(evidence: Evidence[BitsPerByte]) -> list[Decisive]:
     if step is None or not verdicts:
         return []
     limit = percent(evidence.general_tolerance)
-    clauses = []
+    clauses, reasons = [], []
     for corpus, verdict, subject in zip(CORPORA, verdicts, ("chip-design", "general"), strict=True):
         change = evidence.comparisons[_name(corpus)].relative[step].value
         words = f"{percent(abs(change))} {'better' if change < 0 else 'worse'}"
         within = f" (limit {limit})" if corpus == "general" else ""
         doubt = ", which the data leaves open" if verdict.outcome == "open" else ""
-        clauses.append(f"predicts {subject} text {words}{within}{doubt}")
+        lost = _lost(evidence) if corpus == "domain" and verdict.outcome == "part" else ("", "")
+        clauses.append(f"predicts {subject} text {words}{lost[0]}{within}{doubt}")
+        reasons.append(_reason(evidence, corpus, verdict) or lost[1])
     return [
-        Decisive(verdict.question, verdict.outcome, clause, {"bits per byte": _name(corpus)})
-        for corpus, verdict, clause in zip(CORPORA, verdicts, clauses, strict=True)
+        Decisive(verdict.question, verdict.outcome, clause, {"bits per byte": _name(corpus)}, reason)
+        for corpus, verdict, clause, reason in zip(CORPORA, verdicts, clauses, reasons, strict=True)
     ]
+
+
+def _lost(evidence: Evidence[BitsPerByte]) -> tuple[str, str]:
+    """Return that fine-tuning lost a part of the gain of continued pretraining: in a clause, and as the reason."""
+    (base, shipped), pretrained = evidence.adapted.step or ("", ""), evidence.adapted.pretrained or ""
+    domain = evidence.comparisons[_name("domain")]
+    gain = percent(-domain.relative[base, pretrained].value)
+    return (
+        f" ({pretrained} alone {gain} better; {shipped} lost part of this gain)",
+        f"{shipped} lost part of the gain: {in_steps(domain, (base, pretrained), (pretrained, shipped))}",
+    )
+
+
+def _reason(evidence: Evidence[BitsPerByte], corpus: str, verdict: Verdict) -> str:
+    """Return why a corpus has no verdict; empty if it has one."""
+    comparison = evidence.comparisons[_name(corpus)]
+    if verdict.outcome != "open":
+        return ""
+    if corpus == "general" and comparison.units >= MIN_UNITS:
+        return f"the interval has the limit of {percent(evidence.general_tolerance)} inside"
+    return why_open(comparison)
 
 
 def _suggestions(evidence: Evidence[BitsPerByte]) -> list[Suggestion]:
@@ -198,7 +221,7 @@ def _suggestions(evidence: Evidence[BitsPerByte]) -> list[Suggestion]:
         found.append(Suggestion(finding, f"Learn more domain text: {longer(adapted, pretrained or step[1])}."))
     lost = (pretrained or "", step[1])
     if lost in domain.changes and outcome(domain, domain.changes[lost]) == "bad":
-        finding = f"{domain.measure.label}: {change_in_words(domain, lost)} from {lost[0]} to {lost[1]}"
+        finding = f"{domain.measure.label}: {in_steps(domain, lost)}"
         text = f"Make the training of {lost[1]} gentler: {gentler(adapted, lost[1])}."
         if worst_step(general, adapted) == lost and found:
             finding, text = f"{found[0].finding}; {finding}", found[0].text

@@ -255,6 +255,10 @@ def by_turn(scores: Iterable[TurnScore]) -> dict[str, list[Unit]]:
     }
 
 
+def _categories(names: Iterable[str]) -> str:
+    return ", ".join(name.replace("_", " ") for name in names)
+
+
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
@@ -289,10 +293,10 @@ def _verdicts(evidence: Evidence[InstructionAnswers], measure: str) -> list[Verd
     if shipped is None or not earlier:
         return []
     values = {model: estimate.value for model, estimate in comparison.values.items()}
-    gains = [comparison.changes[before, shipped] for before in earlier if before is not None]
-    least = min(gains, key=lambda gain: gain.value)
+    gains = {before: comparison.changes[before, shipped] for before in earlier if before is not None}
+    nearest, least = min(gains.items(), key=lambda item: item[1].value)
     reached: Outcome
-    outcomes = {outcome(comparison, gain) for gain in gains}
+    outcomes = {outcome(comparison, gain) for gain in gains.values()}
     if outcomes == {"good"}:
         reached, begin = ("good", "Yes") if values[shipped] >= MOSTLY else ("part", "In part")
         begin += ", instructions are followed"
@@ -310,9 +314,9 @@ def _verdicts(evidence: Evidence[InstructionAnswers], measure: str) -> list[Verd
         Verdict(
             f"Instructions: {name}",
             reached,
-            f"{begin}: {adapted.subject} {achieved}, compared with {others} (smaller gain {points(least.value)}; "
-            f"{percent(evidence.confidence, 0)} interval {points(least.low, unit=False)} to {points(least.high)})"
-            f"{too_few(comparison)}.",
+            f"{begin}: {adapted.subject} {achieved}, compared with {others} (gain over {nearest} "
+            f"{points(least.value)}; {percent(evidence.confidence, 0)} interval {points(least.low, unit=False)} to "
+            f"{points(least.high)}){too_few(comparison)}.",
         )
     ]
 
@@ -328,10 +332,17 @@ def _suggestions(evidence: Evidence[InstructionAnswers], measure: str) -> list[S
     without = [label for label, one in parts.items() if one.changes[adapted.step].value <= 0]
     if not without or not adapted.is_instructed:
         return []
-    listed = ", ".join(label.replace("_", " ") for label in without)
+    shipped = adapted.step[1]
+    none_right = measure == "exact_match" and not any(parts[label].values[shipped].value for label in without)
+    begin = f"{name}: no exact answers yet" if none_right else f"{whole.measure.label}: no gain"
+    finding = f"{begin} in {len(without)} of {len(parts)} categories ({_categories(without)})"
+    near = {label: evidence.comparisons.get(f"{name}.rouge_l.{label}") for label in without}
+    rose = [label for label, one in near.items() if one is not None and one.changes[adapted.step].value > 0]
+    if measure == "exact_match" and rose:
+        finding += f"; ROUGE-L rose in {_categories(rose) if len(rose) < len(without) else 'all of them'}"
     return [
         Suggestion(
-            f"{whole.measure.label}: no gain in {len(without)} of {len(parts)} categories ({listed})",
+            finding,
             "Add rows of these categories to a set of `instructions.train`.",
         )
     ]

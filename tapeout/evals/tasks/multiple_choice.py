@@ -19,6 +19,7 @@ from tapeout.evals.choice_section import (
     ACCURACY,
     METHODS,
     answered,
+    below_chance,
     by_seed,
     chance_of,
     mean_shots,
@@ -31,7 +32,7 @@ from tapeout.evals.choice_section import (
 from tapeout.evals.choices import MultipleChoice, Scoring, read_choice_questions, score_choices
 from tapeout.evals.section import Answered, Evidence, Measure, Plot, Section, Table, TableRow, Unit
 from tapeout.evals.task import Task
-from tapeout.evals.wording import percent
+from tapeout.evals.wording import by_difficulty, percent
 
 if TYPE_CHECKING:
     from tapeout.evals.loaded_model import LoadedModel
@@ -174,13 +175,17 @@ class MultipleChoiceTask(Task[Options, MultipleChoice]):
                         TableRow("All", columns, is_total=True),
                     ],
                     groups=headings,
-                    notes=[f"Chance is {percent(chance)}.", *notes_of(results)],
+                    notes=[
+                        f"Chance is {percent(chance)}.",
+                        *below_chance(results, evidence.comparisons[ACCURACY], chance),
+                        *notes_of(results),
+                    ],
                 ),
                 Table(
                     "Difficulty",
                     [
                         TableRow(level, [f"{NAME}.difficulty.{level}"])
-                        for level in strata_of(evidence.comparisons, f"{NAME}.difficulty")
+                        for level in by_difficulty(strata_of(evidence.comparisons, f"{NAME}.difficulty"))
                     ],
                     groups=(headings[0],),
                 ),

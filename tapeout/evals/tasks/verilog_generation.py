@@ -7,6 +7,7 @@ from typing import Any
 from tapeout.config.task_options import ProblemOptions
 from tapeout.evals.design_answers import answered
 from tapeout.evals.design_section import describe, rung_measure
+from tapeout.evals.design_summary import LABELS
 from tapeout.evals.design_syntheses import measures_of
 from tapeout.evals.designs import Design, Designs, judge_samples
 from tapeout.evals.pass_at_k import pass_at_k
@@ -77,13 +78,13 @@ class VerilogGenerationTask(SampledTask[Options, Designs]):
             more: dict[str, Any] = {"interval": "wilson"}
             if rung in ("parses", "passes"):
                 more |= {"change": "points"}
-            measures.append(share(rung_measure(rung), f"{rung}, greedy", greedy, by_stratum=True, **more))
+            measures.append(share(rung_measure(rung), f"{LABELS[rung]}, greedy", greedy, by_stratum=True, **more))
             if options.samples:
                 mean = [
                     _unit(design, sum(one.reaches(rung) for one in design.sampled) / options.samples)
                     for design in usable
                 ]
-                measures.append(share(rung_measure(rung, sampled=True), f"{rung}, mean of samples", mean))
+                measures.append(share(rung_measure(rung, sampled=True), f"{LABELS[rung]}, mean of samples", mean))
         for measure, label in measures_of(result).items():
             judged = result.synthesized
             greedy = [_unit(one, float(getattr(one.attempts[0], measure))) for one in judged]

@@ -1,6 +1,6 @@
 """Contamination in the report: how many units of a measure the training text contains, and the values without them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,19 +65,42 @@ class Contamination(Lenient):
         }
 
 
+def base_digests(digests: Iterable[str]) -> set[str]:
+    """Return digests of documents or rows without suffixes, such as the number of a turn."""
+    return {digest.partition("/")[0] for digest in digests}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Test units that any measure scores and that were searched for, and how many of them are contaminated."""
+
+    searched: int
+    contaminated: int
+
+
 @dataclass(frozen=True)
 class Clean:
     """A measure on the units that the training text does not contain.
 
     Attributes:
-        searched: units of the measure that were searched for in the training text.
-        contaminated: those of them that it contains.
+        units: digests of the units of the measure that were searched for in the training text.
+        bad: those of them that it contains.
         values: value for each model on the others; those of all units if none is contaminated, none if all are.
     """
 
-    searched: int
-    contaminated: int
+    units: frozenset[str]
+    bad: frozenset[str]
     values: Mapping[str, Value]
+
+    @property
+    def searched(self) -> int:
+        """Number of the units that were searched for."""
+        return len(self.units)
+
+    @property
+    def contaminated(self) -> int:
+        """Number of the units that the training text contains."""
+        return len(self.bad)
 
     @property
     def share(self) -> float | None:
@@ -114,5 +137,5 @@ def clean_values(
                 for model, scores in units.items()
             }
             values = compare(rest, settings, lambda _: ())[name].values if shared - bad else {}
-        results[name] = Clean(len(searched), len(bad), values)
+        results[name] = Clean(frozenset(searched), frozenset(bad), values)
     return results

@@ -20,12 +20,14 @@ class Finding:
         label: its name on the page, with the units.
         change: as text.
         parts: categories or sources in which it changed clearly in the same direction, each with its change.
+        too_few: categories or sources with too few units to tell, each with their number.
     """
 
     measure: str
     label: str
     change: str
     parts: tuple[str, ...]
+    too_few: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,28 +59,42 @@ def find(
         for name, comparison in comparisons.items():
             if comparison.measure.change is None:
                 continue
-            parts = _parts(comparisons, name, step, confidence)
+            parts, few = _parts(comparisons, name, step, confidence), _too_few(comparisons, name)
             whole = outcome(comparison, comparison.changes[step])
             for direction, listed in found.items():
                 if whole == direction or parts[direction]:
                     clear = "" if whole == direction else ", not clear"
                     label = f"{comparison.measure.label} ({comparison.units} {comparison.measure.unit})"
                     change = f"{change_in_words(comparison, step)}{clear}"
-                    listed.append(Finding(name, label, change, tuple(parts[direction])))
+                    listed.append(Finding(name, label, change, tuple(parts[direction]), few))
     suggestions = [one for section in sections for one in section.suggestions]
     return Findings(tuple(found["good"]), tuple(found["bad"]), tuple(suggestions))
+
+
+def _all_parts(comparisons: Mapping[str, Comparison], name: str) -> dict[str, Comparison]:
+    """Return the categories or sources of a measure, by their name in words."""
+    begin = f"{name}."
+    return {
+        key.removeprefix(begin).replace("_", " "): comparison
+        for key, comparison in comparisons.items()
+        if key.startswith(begin) and comparison.measure.change is None
+    }
+
+
+def _too_few(comparisons: Mapping[str, Comparison], name: str) -> tuple[str, ...]:
+    """Return the parts of a measure that have too few units to tell, each with their number."""
+    return tuple(
+        f"{label}: {part.units} {part.measure.unit}, too few to tell"
+        for label, part in _all_parts(comparisons, name).items()
+        if part.units < MIN_UNITS
+    )
 
 
 def _parts(
     comparisons: Mapping[str, Comparison], name: str, step: Step, confidence: float
 ) -> dict[Literal["good", "bad"], list[str]]:
     """Return the parts of a measure that changed clearly, by direction."""
-    begin = f"{name}."
-    parts = {
-        key.removeprefix(begin).replace("_", " "): comparison
-        for key, comparison in comparisons.items()
-        if key.startswith(begin) and comparison.measure.change is None and comparison.units >= MIN_UNITS
-    }
+    parts = {label: part for label, part in _all_parts(comparisons, name).items() if part.units >= MIN_UNITS}
     levels = holm([part.changes[step].p for part in parts.values()])
     clear: dict[Literal["good", "bad"], list[str]] = {"good": [], "bad": []}
     for (label, part), level in zip(parts.items(), levels, strict=True):

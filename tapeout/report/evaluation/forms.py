@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tapeout.evals.section import Table
-from tapeout.evals.wording import SPACE, interval_of, number, percent, value_of
+from tapeout.evals.wording import SPACE, interval_of, percent, value_of
 from tapeout.report.evaluation import summary
 from tapeout.report.evaluation.findings import Findings
 from tapeout.report.evaluation.gates import GateResult
@@ -73,8 +73,8 @@ def _markdown(report: EvaluationReport, gates: Sequence[GateResult]) -> Iterator
     if cost := summary.cost(report.job):
         yield f"Cost: {cost}\n"
     for gate in gates:
-        if not gate.passed and gate.value is not None:
-            yield f"- ✗ **Gate {cell(gate.gate)}**: {number(gate.value, 4)}; the limit is {cell(gate.limit)}"
+        if not gate.passed:
+            yield f"- ✗ **Gate {cell(gate.gate)}**: {gate.measured}; the limit is {cell(gate.limit)}"
     for verdict in report.verdicts:
         yield f"- {MARKS[verdict.outcome]} **{cell(verdict.question)}**: {_whole(verdict.sentence)}"
     yield from _findings(report.findings)
@@ -104,7 +104,8 @@ def _findings(findings: Findings) -> Iterator[str]:
         if listed:
             yield f"\n## {title}\n"
         for finding in listed:
-            parts = f" ({', '.join(finding.parts)})" if finding.parts else ""
+            further = "; ".join([*finding.parts, *finding.too_few])
+            parts = f" ({further})" if further else ""
             yield f"- {finding.change}: {_whole(finding.label + parts)}"
     if findings.suggestions:
         yield "\n## What to try next\n"

@@ -6,6 +6,7 @@ from typing import Any
 
 from tapeout.config.evaluation_gates import Gate
 from tapeout.errors import TapeoutError, did_you_mean
+from tapeout.evals.wording import percent
 
 
 class UnknownNumber(TapeoutError):
@@ -39,14 +40,24 @@ class GateResult:
     def limit(self) -> str:
         """The limits in words."""
         parts = [("at least", self.min), ("at most", self.max)]
-        return " and ".join(f"{word} {bound:g}" for word, bound in parts if bound is not None)
+        return " and ".join(f"{word} {self._in_words(bound)}" for word, bound in parts if bound is not None)
+
+    @property
+    def measured(self) -> str:
+        """The value in words, in the unit of the limits."""
+        return "not measured" if self.value is None else self._in_words(self.value)
+
+    def _in_words(self, value: float) -> str:
+        """Return a relative change in per cent, as the rest of the page states it, and any other number as it is."""
+        if ".relative_changes." not in self.number:
+            return f"{value:g}"
+        tenths = round(value, 3)  # a value that rounds to its limit must not look as if it were equal to it
+        return percent(value, 1 if value == tenths or tenths not in (self.min, self.max) else 4, signed=True)
 
     @property
     def sentence(self) -> str:
         """The value beside its limit."""
-        return (
-            f"{self.number} is {'not measured' if self.value is None else f'{self.value:g}'}, the limit is {self.limit}"
-        )
+        return f"{self.number} is {self.measured}, the limit is {self.limit}"
 
 
 def measure_gates(document: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[GateResult]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tapeout.config.report import EvalReportJob
+from tapeout.config.report import GENERAL_TEXT, EvalReportJob
 from tapeout.evals.section import Adapted, Comparison, Decisive, Evidence, Method, Section, Tile, Verdict
 from tapeout.evals.task import ModelFacts, load_task, read_result
 from tapeout.evals.wording import interval_of, number, percent, value_of
@@ -17,7 +17,7 @@ from tapeout.report.evaluation.attempt_data import page_data
 from tapeout.report.evaluation.attempts import TaskAttempts, attempts_of, examples_of
 from tapeout.report.evaluation.changes import ChangeTable, change_table
 from tapeout.report.evaluation.comparisons import compare
-from tapeout.report.evaluation.contamination import Clean, Contamination, UnitShare, clean_values
+from tapeout.report.evaluation.contamination import Clean, Contamination, Scored, UnitShare, base_digests, clean_values
 from tapeout.report.evaluation.findings import Findings, find
 from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.inputs import Provenance, Spike, TokenizerReport, TrainLog
@@ -35,7 +35,7 @@ MAX_DOCUMENTS = 4
 """Documents or rows of a spike on the page."""
 SCRIPTS = ("attempts.js", "attempts_table.js")
 """Scripts of the page, beside this module."""
-OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? open", "bad": "✗ no"}
+OUTCOMES = {"good": "✓ yes", "part": "◐ in part", "open": "? no verdict", "bad": "✗ no"}
 """Answers of the summary in a word, so that they do not depend on colours."""
 
 
@@ -89,6 +89,19 @@ class EvaluationReport:
             for task, found in self.contamination.items()
             for digest, unit in found.contaminated.items()
         ]
+
+    @property
+    def scored(self) -> Scored:
+        """How many of the scored test units, searched for in the training text, it contains."""
+        by_task = [
+            (task, self.clean[name])
+            for task, measured in enumerate(self.measured)
+            for name in measured
+            if name in self.clean
+        ]
+        searched = {(task, digest) for task, clean in by_task for digest in base_digests(clean.units)}
+        bad = {(task, digest) for task, clean in by_task for digest in base_digests(clean.bad)}
+        return Scored(len(searched), len(bad))
 
     @property
     def comparisons(self) -> dict[str, Comparison]:
@@ -235,7 +248,10 @@ def build(
 
 
 def headline(verdicts: Sequence[Verdict], gates: Sequence[GateResult] = ()) -> str:
-    """Return one line that sums up the verdicts, and how many gates failed."""
+    """Return one line that sums up the verdicts, and how many further gates failed.
+
+    The gate on general text fails for the reason of the check on it, so it counts only where that check did not fail.
+    """
     outcomes = [verdict.outcome for verdict in verdicts]
     failed = outcomes.count("bad")
     if not outcomes:
@@ -246,8 +262,10 @@ def headline(verdicts: Sequence[Verdict], gates: Sequence[GateResult] = ()) -> s
         line = "The adaptation did not work" if failed else "The data does not show that the adaptation worked"
     else:
         line = f"The adaptation worked in part{f'; {failed} of {len(outcomes)} checks failed' if failed else ''}"
-    exceeded = sum(not gate.passed for gate in gates)
-    return f"{line}; {exceeded} of {len(gates)} gates failed" if exceeded else line
+    checked = any(one.question.lower() == GENERAL_TEXT and one.outcome == "bad" for one in verdicts)
+    counted = [gate for gate in gates if not (checked and gate.gate == GENERAL_TEXT)]
+    exceeded = sum(not gate.passed for gate in counted)
+    return f"{line}; {exceeded} of {len(counted)} gates failed" if exceeded else line
 
 
 def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path) -> None:
@@ -278,6 +296,8 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
             ["tokenizer/report.json"],
         )
     )
+    # of the others, such as shares of reasons, report.json has the clean values
+    stated = {name: one for name, one in report.clean.items() if report.comparisons[name].measure.change is not None}
     attempts = page_data(report.attempts, list(report.models))
     context = {
         "headline": headline(report.verdicts, gates),
@@ -286,6 +306,8 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
         "cards": cards,
         "elsewhere": [gate for gate in gates if not gate.passed and not any(gate in card.failed for card in cards)],
         "cost": summary.cost(job),
+        "concerned": {name: one for name, one in stated.items() if one.contaminated or not one.searched},
+        "clean_measures": sum(one.searched > 0 and not one.contaminated for one in stated.values()),
         "findings": report.findings,
         "job": job,
         "colours": colours,
@@ -307,7 +329,13 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
     filters: dict[str, Callable[..., str]] = {
         **{"value_of": value_of, "interval_of": interval_of},
         **{"clean_value": clean_value, "visible": visible, "code": code},
-        **{"anchor": anchor, "shortened": shortened, "power": summary.power, "compact": compact},
+        **{
+            "anchor": anchor,
+            "shortened": shortened,
+            "power": summary.power,
+            "gpu_time": summary.gpu_time,
+            "compact": compact,
+        },
     }
     path.write_text(render(Path(__file__).with_name("page.html.j2"), context, filters), encoding="utf-8")
 

@@ -40,6 +40,7 @@ class Card:
         units: test units that the numbers are measured on.
         failed: failed gates on the numbers.
         origins: artifacts that the first number is computed from.
+        reason: why the outcome is neither yes nor no, or what limits it; empty if the numbers say all.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Card:
     units: str
     failed: tuple[GateResult, ...]
     origins: tuple[str, ...]
+    reason: str
 
 
 def card_of(
@@ -68,6 +70,7 @@ def card_of(
         units=f"{first.units} of {first.measure.total} {first.measure.unit}",
         failed=failed,
         origins=tuple(origins),
+        reason=decisive.reason,
     )
 
 
@@ -105,6 +108,14 @@ def power(value: float) -> str:
     return f"{digits} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
+def gpu_time(hours: float) -> str:
+    """Return a time with three digits, in the largest unit of which there is one at least; else in seconds."""
+    for unit, length in (("hours", 1.0), ("minutes", 1 / 60)):
+        if hours >= length:
+            return f"{hours / length:.3g} {unit}"
+    return f"{hours * 3600:.3g} seconds"
+
+
 def price_of(trainings: Sequence[PlannedTraining], price: Price) -> float | None:
     """Return the price of the planned hours; None if the configuration states no price of one of them."""
     prices = [price.core_hour if training.gpu is None else price.gpu_hour for training in trainings]
@@ -115,7 +126,7 @@ def price_of(trainings: Sequence[PlannedTraining], price: Price) -> float | None
 
 
 def cost(job: EvalReportJob) -> str:
-    """Return what the trainings of the exported model cost by plan, in a sentence; empty without a training."""
+    """Return what the trainings of the exported model cost by plan, in sentences; empty without a training."""
     trainings = job.trainings
     if not trainings:
         return ""
@@ -127,4 +138,7 @@ def cost(job: EvalReportJob) -> str:
     steps = listed([f"{one.section} {count(one.tokens)}" for one in trainings])
     total = price_of(trainings, job.price)
     priced = f", {total:.2f} {job.price.currency} at the price in the configuration" if total is not None else ""
-    return f"{count(tokens)} tokens ({steps}), {power(1e9 * gflop)} FLOP, planned {hours}{priced}."
+    return (
+        f"{count(tokens)} token positions, padding included ({steps}), {power(1e9 * gflop)} FLOP, planned "
+        f"{hours}{priced}. Training only, without base and evaluation; `tapeout report` shows what was measured."
+    )

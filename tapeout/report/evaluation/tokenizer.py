@@ -16,7 +16,7 @@ from tapeout.report.evaluation.statistics import Resampler, ratio, relative_chan
 
 PANEL, BITS = "tokenizer_panel.json", "bits_per_byte"
 """Artifact with the counts, and the task by which models are compared."""
-LABELS = {SURGERY: "after surgery"}
+LABELS = {SURGERY: "base with new rows, not trained"}
 """Names of further models on the page."""
 MAX_PIECES = 24
 """Most used new pieces on the page and in report.json."""

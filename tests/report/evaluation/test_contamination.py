@@ -51,6 +51,10 @@ def test_values_on_the_clean_subset_equal_a_plain_computation(make_inputs: Make,
     section = page[page.index(">Contamination</a></h2>") : page.index(">Tokenizer</a></h2>")]
     assert "<td>2 of 120<small>1.7\u202f%</small></td>" in section and "alpha docs/vendored.md" in section
     assert "n-grams of each test document or row, of 13 words" in page
+    scored = "3 of 190 scored test units have 50\u202f% or more of the n-grams (13 words) in the training text"
+    assert scored in page, "40 and 30 documents and 120 rows, which several measures score"
+    assert section.count("<td>2 of 120") == section.count("rtl: exact match") + section.count("rtl: ROUGE-L") + 1
+    assert "Bits per byte, general text" not in section and "1 other measure has no contaminated unit" in section
 
 
 def test_a_measure_without_a_clean_unit_has_no_clean_value(make_inputs: Make, tmp_path: Path) -> None:
@@ -73,10 +77,12 @@ def test_training_text_that_is_not_searched_is_named(make_inputs: Make, tmp_path
     folder = write(make_inputs(not_searched=["preferences"]), tmp_path / "report")
     page = (folder / "report.html").read_text()
     assert "Text of preferences, on which a method trains an evaluated model, is not searched" in page
-    assert "The searched training text contains no test document or row." in page
+    assert "is that similar to the searched training text." in page
     assert json.loads((folder / "report.json").read_text())["method"]["not_searched"] == ["preferences"]
     other = (write(make_inputs(), tmp_path / "other") / "report.html").read_text()
-    assert "is not searched" not in other and "The training text contains no test document or row." in other
+    assert "None of 190 scored test units has 50" in other and "5 measures have no contaminated unit" in other
+    assert "by measure</summary>" not in other
+    assert "is not searched" not in other and "is that similar to the training text." in other
 
 
 def test_a_damaged_file_is_a_named_error(make_inputs: Make, tmp_path: Path) -> None:

@@ -150,3 +150,17 @@ def test_without_a_synthesizer_the_page_has_no_part_about_it(evidence: Evidence[
     section = TASK.describe(replace(evidence, results=results))
     assert "Beyond the test bench" not in [table.heading for table in section.tables]
     assert dict(section.facts)["toys.designs"]["synthesizer"] is None
+
+
+def test_the_first_screen_says_how_many_prompts_fit_the_context() -> None:
+    no_room = Judgement(rung="nothing", reason="no_room")
+    results = {"base": designs(no_room), "sft": designs(NO_CODE)}
+    results["sft"].designs[0].attempts[0] = results["base"].designs[0].attempts[0]
+    measured = {model: TASK.measure(result, OPTIONS) for model, result in results.items()}
+    comparisons = compare(measured, PairedStatistics(resamples=100, permutations=1_000))
+    section = TASK.describe(Evidence(OPTIONS, results, comparisons, Adapted("base", None, "sft"), 0.95, 0.1))
+    [shown], [verdict] = section.decisive, section.verdicts
+    assert shown.reason == "3 of 4 prompts fit the context; 0 of those pass"
+    assert shown.clause == "solves 0 of 4 RTL problems (0 before; 3 of 4 prompts fit the context)"
+    assert (verdict.outcome, shown.outcome) == ("open", "open") and shown.reason in verdict.sentence
+    assert list(shown.measures) == ["parses", "compiles", "passes"]

@@ -45,6 +45,6 @@ def test_the_markdown_states_headline_verdicts_tables_and_failed_gates(
         make_inputs(rates, models=models, adaptation=adaptation, exported="dapt/model"), tmp_path / "r"
     )
     text = (output / "report.md").read_text()
-    assert "- ✗ **Gate general text**: 0." in text and "a\\|b" in text and "<i>" not in text.replace("\\<i\\>", "")
+    assert "- ✗ **Gate general text**: +" in text and "a\\|b" in text and "<i>" not in text.replace("\\<i\\>", "")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.replace("\\|", "").startswith("| ") or set(line) <= set("|-:") for line in lines)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tapeout.config.evaluation_gates import EvalGatesJob, Gate
 from tapeout.config.report import GENERAL_TEXT, EvalReportJob, Report
-from tapeout.report.evaluation.gates import EvaluationGateFailed, UnknownNumber, measure_gates
+from tapeout.report.evaluation.gates import EvaluationGateFailed, GateResult, UnknownNumber, measure_gates
 from tests.report.evaluation.conftest import GOOD
 
 pytestmark = pytest.mark.environment("data")
@@ -46,6 +46,22 @@ def test_numbers_are_found_by_dotted_names() -> None:
         measure_gates(document, {"g": Gate(number="a.b.c.valu", min=0)})
 
 
+@pytest.mark.parametrize(
+    ("number", "value", "words", "limit"),
+    [
+        (GENERAL, 0.662169, "+66.2\u202f%", "at most +5.0\u202f%"),
+        (GENERAL, 0.05004, "+5.0040\u202f%", "at most +5.0\u202f%"),
+        (EXACT, 0.662169, "0.662169", "at most 0.05"),
+        (EXACT, None, "not measured", "at most 0.05"),
+    ],
+)
+def test_relative_changes_and_their_limits_are_in_per_cent(
+    number: str, value: float | None, words: str, limit: str
+) -> None:
+    gate = GateResult("g", number, value, None, 0.05, False)
+    assert (gate.measured, gate.limit) == (words, limit)
+
+
 @pytest.mark.parametrize("limits", [{}, {"min": 2, "max": 1}])
 def test_a_gate_that_cannot_work_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
@@ -71,17 +87,18 @@ def test_failed_gates_turn_the_report_red_and_stop_the_run_if_asked(make_inputs:
         ("many rows", True),
     ]
     assert document["gates"][0]["number"] == GENERAL and document["gates"][0]["max"] == 0.05
-    assert document["summary"]["headline"].endswith("2 of 3 gates failed")
+    assert document["summary"]["headline"].endswith("checks failed; 1 of 2 gates failed")
     page = (folder / "report.html").read_text()
-    assert "2 of 3 gates failed</h1>" in page and page.count("<strong>Gate: exact answers<") == 1
-    assert page.count("✗ Gate general text failed: 0.") == 1
+    assert "1 of 2 gates failed</h1>" in page and page.count("<strong>Gate: exact answers<") == 1
+    assert page.count("✗ Gate general text failed: +") == 1
     table = page[page.index(">Gates</a></h2>") : page.index(">Provenance</a></h2>")]
     assert table.count(">failed</td>") == 2 and table.count(">passed</td>") == 1 and "at least 0.999" in table
     main = runpy.run_path(str(ROOT / "scripts" / "eval_gates.py"))["main"].__wrapped__
     main(EvalGatesJob(on_failure="report"), folder / "report.json", tmp_path / "gates.json")
     assert json.loads((tmp_path / "gates.json").read_text())["gates"] == document["gates"]
     with pytest.raises(
-        EvaluationGateFailed, match=f"general text: {GENERAL} is 0.[0-9]*, the limit is at most 0.05; exact"
+        EvaluationGateFailed,
+        match=f"general text: {GENERAL} is .[0-9.]*\u202f%, the limit is at most .5.0\u202f%; exact",
     ):
         main(EvalGatesJob(on_failure="stop"), folder / "report.json", tmp_path / "never.json")
     assert not (tmp_path / "never.json").exists()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tapeout.config.report import EvalReportJob
-from tapeout.evals.choice_section import verdicts_of
+from tapeout.evals.choice_section import below_chance, verdicts_of
 from tapeout.evals.choices import MultipleChoice
 from tapeout.evals.section import Adapted, Evidence
 from tapeout.evals.tasks.multiple_choice import TASK, Options
@@ -102,3 +102,23 @@ def test_verdicts_follow_the_numbers(base: float, sft: float, units: int, outcom
     found = verdicts_of(evidence, 0.25)
     assert [one.outcome for one in found] == ([] if outcome is None else [outcome])
     assert all(one.sentence.startswith(begin) for one in found)
+
+
+def test_models_below_chance_have_a_note_with_what_they_go_by() -> None:
+    """Choices of three letters, and one of five, which is right in every fourth question and never chosen."""
+    questions = choices("base", {"choice": 0.0})["questions"]
+    for one in questions:
+        one["question"]["choices"] = ["one", "two", "six", "seven"]
+        for attempt in one["attempts"]:
+            attempt["log_likelihoods"] = (
+                [-1.0, -2.0, -3.0, -4.0] if one["question"]["answer"] else [-2.0, -1.0, -3.0, -4.0]
+            )
+    result = MultipleChoice.model_validate({"scoring": "text", "in_source": 80, "left_out": 0, "questions": questions})
+    below, above = (comparison({"base": value, "sft": 0.6}, 0.05) for value in (0.0, 0.22))
+    [note] = below_chance({"base": result, "sft": result}, below, 0.25)
+    assert "Accuracy of base is below chance" in note
+    assert "It takes the shortest choice in 100\u202f% of its attempts, and is right in 0\u202f% of these." in note
+    assert below_chance({"base": result, "sft": result}, above, 0.25) == []
+    letters = result.model_copy(update={"scoring": "letter"})
+    [note] = below_chance({"base": letters, "sft": letters}, below, 0.25)
+    assert "the letter A in 75\u202f%" in note

@@ -206,7 +206,7 @@ def test_damage_of_the_shipped_model_looks_failed(make_inputs: Make, write_repor
     page = (write_report(make_inputs(damaged), tmp_path / "report") / "report.html").read_text()
     [card] = [line for line in page.splitlines() if "<strong>General text" in line]
     assert '<li class="bad">' in card and "✗ no" in card and "(sft)" in card and "(dapt" in card
-    assert "<h1>The adaptation worked in part; 1 of 3 checks failed; 1 of 1 gates failed</h1>" in page
+    assert "<h1>The adaptation worked in part; 1 of 3 checks failed</h1>" in page
 
 
 def test_no_exact_answer_at_all_has_an_interval_with_a_width(report: Path) -> None:
@@ -237,7 +237,7 @@ def test_bad_numbers_turn_the_page(make_inputs: Make, write_report: Write, tmp_p
     bad = {model: {"domain": 2.0, "general": 2.0, "exact": 0.6} for model in MODELS}
     bad["sft"] = {"domain": 2.5, "general": 2.6, "exact": 0.0}
     page = (write_report(make_inputs(bad), tmp_path / "report") / "report.html").read_text()
-    assert "<h1>The adaptation did not work; 1 of 1 gates failed</h1>" in page
+    assert "<h1>The adaptation did not work</h1>" in page
     assert "No, the exported model sft does not predict chip-design text better" in page
     assert "No, the exported model sft has partly forgotten general text" in page
     assert "No, instructions are not followed better" in page
@@ -263,7 +263,7 @@ def test_a_fourth_model_is_one_more_line_of_the_configuration(
     assert four["summary"] == three["summary"]
     assert "lora" in four["training"] and four["subject"]["models"]["lora"]["artifact"] == "lora/model"
     page = (output / "report.html").read_text()
-    assert page.count('<span class="key c-4"></span>lora') == 11 and "sft → lora" in page
+    assert page.count('<span class="key c-4"></span>lora') == 10 and "sft → lora" in page
 
 
 def test_a_task_from_outside_has_a_section(

@@ -54,10 +54,13 @@ def test_first_screen_answers_with_numbers_cost_and_red_gates(
     output = write_report(files, tmp_path / "report")
     page, document = (output / "report.html").read_text(), json.loads((output / "report.json").read_bytes())
     general, rest = page.split('aria-label="General text"')[1].split("</section>", 1)
-    assert "↑ +4" in general and "✗ Gate general text failed: 0.4" in general and "limit at most 0.05" in general
+    assert "↑ +4" in general and "✗ Gate general text failed: +4" in general and "limit at most +5.0\u202f%" in general
     assert '<section class="card bad" aria-label="General text"' in page
     assert '<section class="card part" aria-label="Domain text"' in page
-    assert "1 000 tokens (sft 1 000), 5.2 × 10¹³ FLOP, planned 0.5 CPU hours, 1.50 EUR" in rest.replace("\u202f", " ")
+    assert (
+        "1 000 token positions, padding included (sft 1 000), 5.2 × 10¹³ FLOP, planned 0.5 CPU hours, 1.50 EUR"
+        in rest.replace("\u202f", " ")
+    )
     assert document["cost"] == {"trainings": [PLAN], "price": 1.5}
     assert document["run"] == facts
     listed = page.split(">Run facts</a></h2>")[1].split("<h2")[0]
@@ -70,7 +73,9 @@ def test_first_screen_answers_with_numbers_cost_and_red_gates(
     assert "predicts general text 4" in document["summary"]["answer"]
     assert [finding["measure"] for finding in document["findings"]["worse"]] == ["bits_per_byte.general"]
     advice = document["findings"]["suggestions"][0]
-    assert "sft.lr" in advice["text"] and "from dapt to sft" in advice["finding"]
+    assert (
+        "sft.lr" in advice["text"] and "(base → dapt +" in advice["finding"] and ", dapt → sft +4" in advice["finding"]
+    )
 
 
 def test_report_without_trainings_states_no_cost(report: Path) -> None:
@@ -110,6 +115,8 @@ def test_findings_need_a_clear_change_and_enough_units() -> None:
     found = find([measured], [Section("s", [], suggestions=[suggestion])], STEP, 0.95)
     assert [one.measure for one in found.better] == ["gain"] and [one.measure for one in found.worse] == ["loss"]
     assert found.suggestions == (suggestion,)
+    measured["gain.small"] = comparison("small", 0.1, 0.01, units=9, stated=False)
+    assert [one.too_few for one in find([measured], [], STEP, 0.95).better] == [("small: 9 rows, too few to tell",)]
     assert find([measured], [], None, 0.95).better == ()
 
 

@@ -96,7 +96,8 @@ def test_the_page_shows_both_segmentations_and_escapes_pieces(
     assert "<code> clk&lt;b&gt;</code>" in section and "<code> clock⏎</code> 0.75" in section
     assert '<pre class="tokens" tabindex="0"><span>module</span><span> a</span><span>;</span></pre>' in section
     assert '<pre class="tokens" tabindex="0"><span>module</span><span> a;</span></pre>' in section
-    assert "3 tokens before, 2 after" in section and "<th>base</th><th>after surgery</th><th>dapt</th>" in section
+    assert "3 tokens before, 2 after" in section
+    assert "<th>base</th><th>base with new rows, not trained</th><th>dapt</th>" in section
     assert "hold 6.4 lines of held-out RTL before and 8.1 after" in section
     assert (
         f"-{SPACE}" not in section and f"3 new pieces, of which 1 are in no test text; they are 10.0{SPACE}%" in section

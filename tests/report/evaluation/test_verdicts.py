@@ -1,6 +1,7 @@
 """The sentences of the summary follow the numbers in both directions."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from tapeout.evals.section import Adapted, Comparison, Difference, Evidence, Measure, Outcome, Value, Verdict
 from tapeout.evals.tasks import bits_per_byte, instruction_answers
-from tapeout.evals.wording import number, percent, points
+from tapeout.evals.wording import by_difficulty, number, percent, points
+from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.evaluation.report import headline
+from tapeout.report.evaluation.summary import gpu_time
 from tapeout.report.page.render import count, listed, size
 
 pytestmark = pytest.mark.environment("data")
@@ -143,6 +146,45 @@ def test_headline() -> None:
     assert line("open", "open", "open") == "The data does not show that the adaptation worked"
 
 
+def test_a_gate_counts_only_where_the_check_of_its_name_did_not_fail() -> None:
+    def line(outcome: Outcome, *gates: str) -> str:
+        failed = [GateResult(gate, "a.b", 2.0, None, 1.0, False) for gate in gates]
+        return headline([Verdict("Domain text", "good", ""), Verdict("General text", outcome, "")], failed)
+
+    assert line("bad", "general text") == "The adaptation worked in part; 1 of 2 checks failed"
+    assert (
+        line("bad", "general text", "mine")
+        == "The adaptation worked in part; 1 of 2 checks failed; 1 of 1 gates failed"
+    )
+    assert line("open", "general text", "mine") == "The adaptation worked in part; 2 of 2 gates failed"
+
+
+@pytest.mark.parametrize(
+    ("dapt", "sft", "reason"), [(1.2, 1.7, "dapt −40.0\u202f%, dapt → sft +41.7\u202f%"), (1.8, 1.8, "")]
+)
+def test_the_first_screen_says_that_fine_tuning_lost_part_of_the_gain(dapt: float, sft: float, reason: str) -> None:
+    both = comparison({"base": 2.0, "dapt": dapt, "sft": sft}, 0.02)
+    found = bits_per_byte._decisive(evidence({"bits_per_byte.domain": both, "bits_per_byte.general": both}))
+    domain = found[0]
+    assert domain.reason.endswith(reason) and bool(domain.reason) == bool(reason)
+    assert ("(dapt alone 40.0\u202f% better; sft lost part of this gain)" in domain.clause) == bool(reason)
+
+
+def test_exact_answers_that_are_missing_do_not_hide_a_rise_of_rouge() -> None:
+    zero = {"base": 0.0, "dapt": 0.0, "sft": 0.0}
+    part = replace(comparison(zero, 0.01, lower=False), measure=Measure("p", "list_ports", "rows", "d", False, 160))
+    comparisons = {
+        "rtl.exact_match": replace(
+            part, measure=Measure("rtl.exact_match", "rtl: exact match", "rows", "d", False, 160)
+        ),
+        "rtl.exact_match.list_ports": part,
+        "rtl.rouge_l.list_ports": comparison({"base": 0.0, "dapt": 0.0, "sft": 0.2}, 0.01, lower=False),
+    }
+    [suggestion] = instruction_answers._suggestions(evidence(comparisons, data="instructions/rtl"), "exact_match")
+    wanted = "rtl: no exact answers yet in 1 of 1 categories (list ports); ROUGE-L rose in all of them"
+    assert suggestion.finding == wanted
+
+
 def test_wording() -> None:
     assert number(-1.25, 1) in ("−1.2", "−1.3")
     assert number(-0.0004) == "0.000" == number(0.0004, signed=True)
@@ -150,4 +192,6 @@ def test_wording() -> None:
     assert points(-0.05) == "−5.0\u202fpoints"
     assert size(999) == "999\u202fB" and size(1536) == "1.5\u202fkB" and size(3 * 2**20) == "3.1\u202fMB"
     assert listed(["a", "b", "c"]) == "a, b and c" and listed(["a"]) == "a"
+    assert by_difficulty(["hard", "expert", "easy", "medium"]) == ["easy", "medium", "hard", "expert"]
+    assert [gpu_time(hours) for hours in (0.0000158, 0.05, 1.5)] == ["0.0569 seconds", "3 minutes", "1.5 hours"]
     assert count(1234567) == "1\u202f234\u202f567"
