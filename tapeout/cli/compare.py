@@ -14,11 +14,10 @@ from tapeout.cli.options import AsJson, InvalidUse, addresses, caller_path
 from tapeout.cli.written_files import check_folder, write_all
 from tapeout.compare import result_sets
 from tapeout.compare.artifacts import compare as compare_files
-from tapeout.compare.result_sets import ArtifactDifference
+from tapeout.compare.result_sets import ArtifactDifference, StoresOfBoth
 from tapeout.compare.rows import RowChange, RowsDetail
 from tapeout.config.comparison import Bounds
 from tapeout.graph.address import LocatedArtifact
-from tapeout.graph.identity.manifest import Manifest
 from tapeout.graph.plan.explain import Change
 from tapeout.graph.workspace import Workspace
 
@@ -39,7 +38,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="BEFORE AFTER...",
-            help="@RUN, results, sweep/VARIANT, or the path of a report's folder or report.json.",
+            help="@RUN, results, sweep/VARIANT, or the path of a report or of the results or project that it is in.",
             autocompletion=addresses,
         ),
     ],
@@ -67,8 +66,12 @@ def compare(
         check_folder(workspace, folder, (PAGE, VALUE, SUMMARY))
     from tapeout.cli.report_sides import load  # imports numpy, which is slow for all other commands
 
-    first, *others = [load(workspace, name) for name in reports]
-    comparisons = [_compared(workspace, first, other) for other in others]
+    loaded = []
+    for name in reports:
+        output.errors.print(f"Reading {name} and all that it is computed from.")
+        loaded.append(load(workspace, name))
+    first, *others = loaded
+    comparisons = [_compared(first, other) for other in others]
     from tapeout.report.comparison import document
 
     value = document.as_json(comparisons)
@@ -84,25 +87,26 @@ def compare(
     output.show(value, as_json, *(part for one in comparisons for part in _parts(one)), *written)
 
 
-def _compared(workspace: Workspace, before: "Loaded", after: "Loaded") -> "ReportComparison":
+def _compared(before: "Loaded", after: "Loaded") -> "ReportComparison":
     from tapeout.cli.report_sides import REPORTS
     from tapeout.report.comparison.document import ReportComparison
     from tapeout.report.comparison.scores import compare_models
 
-    differing = result_sets.differences(workspace.store, before.upstream, after.upstream)
+    differing = result_sets.differences(StoresOfBoth((before.store, after.store)), before.upstream, after.upstream)
     origins = [one for one in differing if one.changed_itself and one.artifact not in REPORTS]
+    count = output.count(len(origins), "artifact")
+    output.errors.print(f"Comparing scores and {count} of {after.side.name}; this may take a minute.")
     with tempfile.TemporaryDirectory() as scratch:
         return ReportComparison(
             before=before.side.name,
             after=after.side.name,
             confidence=after.side.settings.confidence,
-            origins=[_origin(workspace, one, before, after, differing, Path(scratch)) for one in origins],
+            origins=[_origin(one, before, after, differing, Path(scratch)) for one in origins],
             models=compare_models(before.side, after.side),
         )
 
 
 def _origin(
-    workspace: Workspace,
     origin: ArtifactDifference,
     before: "Loaded",
     after: "Loaded",
@@ -111,7 +115,7 @@ def _origin(
 ) -> "Origin":
     from tapeout.report.comparison.document import Origin
 
-    old, new = (_located(workspace, loaded.upstream[origin.artifact].manifest) for loaded in (before, after))
+    old, new = (_located(loaded, origin.artifact) for loaded in (before, after))
     folder = Path(tempfile.mkdtemp(dir=scratch))
     files = compare_files(old, new, Bounds(), folder, limit=None).files
     rows = [text for file in files if isinstance(file.detail, RowsDetail) for text in _rows(file.path, file.detail)]
@@ -128,8 +132,8 @@ def _origin(
     return Origin(origin.artifact, [_change(one) for one in own], rows, tasks, code)
 
 
-def _located(workspace: Workspace, manifest: Manifest) -> LocatedArtifact:
-    return LocatedArtifact(manifest.artifact, manifest, None, workspace.store)
+def _located(loaded: "Loaded", artifact: str) -> LocatedArtifact:
+    return LocatedArtifact(artifact, loaded.upstream[artifact].manifest, None, loaded.store)
 
 
 def _change(change: Change) -> str:

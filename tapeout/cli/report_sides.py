@@ -17,6 +17,7 @@ from tapeout.graph.errors import UnknownName
 from tapeout.graph.files import read_file, report_disk_errors
 from tapeout.graph.identity.digest import digest_bytes
 from tapeout.graph.identity.manifest import Manifest
+from tapeout.graph.store.store import Store
 from tapeout.graph.workspace import Workspace
 from tapeout.report.comparison.sides import (
     ReportJob,
@@ -32,6 +33,8 @@ from tapeout.report.evaluation.inputs import LOG, TrainLog, read_input
 
 REPORT, SWEEP = "eval_report", f"{FOLDER}/report"
 REPORTS = (REPORT, SWEEP)
+STORE = "store"
+"""Default store of a project, in its folder."""
 FILE = "report.json"
 """File of a report that names its action."""
 SHOWN = 60
@@ -40,10 +43,11 @@ SHOWN = 60
 
 @dataclass(frozen=True)
 class Loaded:
-    """A side with everything upstream of it, by the names that the artifacts have without a sweep."""
+    """A side with everything upstream of it, by the names that the artifacts have without a sweep, and their store."""
 
     side: Side
     upstream: ResultSet
+    store: Store
 
 
 def load(workspace: Workspace, name: str) -> Loaded:
@@ -51,8 +55,8 @@ def load(workspace: Workspace, name: str) -> Loaded:
 
     Args:
         workspace: results, named runs and store.
-        name: ``results``, ``@RUN``, ``sweep/VARIANT``, ``sweep/VARIANT@RUN``, or the path of a report's folder or of
-            its ``report.json``, with a leading ``./``, ``../`` or ``/``.
+        name: ``results``, ``@RUN``, ``sweep/VARIANT``, ``sweep/VARIANT@RUN``, or the path of a report, of its
+            ``report.json``, or of the results or project that it is in, with a leading ``./``, ``../`` or ``/``.
 
     Raises:
         InvalidUse: the name is none of these.
@@ -61,26 +65,52 @@ def load(workspace: Workspace, name: str) -> Loaded:
     """
     plain, at, run = name.partition("@")
     if name.startswith(("./", "../", "/")):
-        return _report(workspace, name, _manifest_of_file(workspace, Path(name)))
+        return _report(name, *_in_store_of_file(workspace, Path(name)))
     if plain.startswith(f"{FOLDER}/"):
-        return _variant(workspace, name, plain.removeprefix(f"{FOLDER}/"), locate(workspace, SWEEP + at + run).manifest)
+        return _variant(name, plain.removeprefix(f"{FOLDER}/"), *_in_store(workspace, name, SWEEP + at + run))
     if name == RESULTS or not plain:
-        return _report(workspace, name, locate(workspace, REPORT + ("" if name == RESULTS else name)).manifest)
+        return _report(name, *_in_store(workspace, name, REPORT + ("" if name == RESULTS else name)))
     raise InvalidUse(
         f"{name} is not a report.",
         "Name @RUN (tapeout runs list shows them), results, sweep/VARIANT, or ./PATH of a report's folder.",
     )
 
 
-def _manifest_of_file(workspace: Workspace, path: Path) -> Manifest:
-    """Return the manifest of a report by a file of it: that of the action that the file names, if the bytes are its.
+def _stores(workspace: Workspace, path: Path) -> Iterator[Store]:
+    """Yield the store of this project, then that of each project that a path is in, the nearest first."""
+    yield workspace.store
+    for folder in (path.absolute(), *path.absolute().parents):
+        if (folder / STORE / "actions").is_dir():
+            yield replace(workspace.store, root=folder / STORE)
+
+
+def _in_store(workspace: Workspace, name: str, text: str) -> tuple[Store, Manifest]:
+    """Return the manifest of an artifact of this project and the store that has its action."""
+    reasons = []
+    for store in _stores(workspace, Path()):
+        try:
+            manifest = locate(replace(workspace, store=store), text).manifest
+        except UnknownName as error:
+            reasons.append(error)
+            continue
+        if store.find(manifest.action) is not None:
+            return store, manifest
+    raise reasons[0] if reasons else _lost(name, text)
+
+
+def _in_store_of_file(workspace: Workspace, path: Path) -> tuple[Store, Manifest]:
+    """Return the manifest of a report by a file of it, and the store that has its action, if the bytes are its.
 
     The comparison is computed from results of the store, so an altered file would not be compared, but seem so.
     """
     with report_disk_errors():
-        path = path / FILE if path.is_dir() else path
-        if not path.is_file():
-            raise UnknownName(f"There is no report {path}.", f"Name a folder with {FILE}, or that file.")
+        inside = [path, *(path / folder / FILE for folder in ("", REPORT, f"{RESULTS}/{REPORT}"))]
+        found = next((file for file in inside if file.is_file()), None)
+        if found is None:
+            raise UnknownName(
+                f"There is no report {path}.", f"Name a folder with {FILE}, that file, or the results that it is in."
+            )
+        path = found
         content = read_file(path)
     foreign = UnknownName(
         f"{path} is not the {FILE} of an evaluation report.", f"Name the {FILE} that the step {REPORT} wrote."
@@ -97,11 +127,13 @@ def _manifest_of_file(workspace: Workspace, path: Path) -> Manifest:
             f"{path} has the schema {schema[:SHOWN]}, and this version reads {SCHEMA}.",
             "Compare with the version that made it, or build the report again.",
         )
-    manifest = workspace.store.find(action)
-    if manifest is None:
+    stores = list(_stores(workspace, path))
+    store, manifest = next(((one, known) for one in stores if (known := one.find(action)) is not None), (None, None))
+    if store is None or manifest is None:
+        searched = ", ".join(str(one.root) for one in stores)
         raise UnknownName(
-            f"The store does not have the results that {path} is computed from (action {action[:16]}).",
-            "Compare in the project that built the report, or set TAPEOUT_STORE to its store.",
+            f"No store has the results that {path} is computed from (action {action[:16]}); searched: {searched}.",
+            "Name the report in the project that built it, whose store is found, or set TAPEOUT_STORE to its store.",
         )
     if manifest.artifact != REPORT:
         raise foreign
@@ -110,20 +142,20 @@ def _manifest_of_file(workspace: Workspace, path: Path) -> Manifest:
             f"{path} is not as it was built: its SHA-256 is not that in the manifest of action {action[:16]}.",
             "Name an unaltered copy, or the results that it is of: @RUN, or results.",
         )
-    return manifest
+    return store, manifest
 
 
-def _report(workspace: Workspace, name: str, manifest: Manifest) -> Loaded:
-    upstream = result_sets.lineage(workspace.store, manifest)
+def _report(name: str, store: Store, manifest: Manifest) -> Loaded:
+    upstream = result_sets.lineage(store, manifest)
     job = read_known(f"The report of {name}", _action(name, upstream, REPORT)["params"], ReportJob)
-    evaluations = {key: _file(workspace, name, upstream, artifact) for key, artifact in evaluations_of(job).items()}
-    logs = _logs(workspace, upstream, dict(job.models))
-    return Loaded(side_of_report(name, job, evaluations, logs), upstream)
+    evaluations = {key: _file(store, name, upstream, artifact) for key, artifact in evaluations_of(job).items()}
+    logs = _logs(store, upstream, dict(job.models))
+    return Loaded(side_of_report(name, job, evaluations, logs), upstream, store)
 
 
-def _variant(workspace: Workspace, name: str, choices: str, manifest: Manifest) -> Loaded:
+def _variant(name: str, choices: str, store: Store, manifest: Manifest) -> Loaded:
     """Load a variant; its choices may be in any order."""
-    every = result_sets.lineage(workspace.store, manifest)
+    every = result_sets.lineage(store, manifest)
     action = _action(name, every, SWEEP)
     job = read_known(f"The sweep of {name}", action["params"], VariantsJob)
     variant = join(split(choices))
@@ -137,11 +169,11 @@ def _variant(workspace: Workspace, name: str, choices: str, manifest: Manifest) 
     names = set().union(*(result_sets.upstream(every, artifact) for artifact in (*results, model)))
     upstream = {unscoped(artifact): _unscoped(every[artifact]) for artifact in sorted(names)}
     evaluations = {
-        (job.model, task): _file(workspace, name, upstream, unscoped(artifact))
+        (job.model, task): _file(store, name, upstream, unscoped(artifact))
         for task, artifact in zip(tasks, results, strict=True)
     }
-    logs = _logs(workspace, upstream, {job.model: unscoped(model)})
-    return Loaded(side_of_variant(name, job, evaluations, logs), upstream)
+    logs = _logs(store, upstream, {job.model: unscoped(model)})
+    return Loaded(side_of_variant(name, job, evaluations, logs), upstream, store)
 
 
 def _unscoped(result: Result) -> Result:
@@ -164,23 +196,23 @@ def _action(name: str, upstream: ResultSet, artifact: str) -> dict[str, Any]:
     return action
 
 
-def _file(workspace: Workspace, name: str, upstream: ResultSet, artifact: str) -> Path:
+def _file(store: Store, name: str, upstream: ResultSet, artifact: str) -> Path:
     if artifact not in upstream:
         raise _lost(name, artifact)
-    return workspace.store.object_path(upstream[artifact].manifest.entries[0])
+    return store.object_path(upstream[artifact].manifest.entries[0])
 
 
 def _lost(name: str, artifact: str) -> UnknownName:
     return UnknownName(f"The store does not have {artifact} of {name} any more.", "Build it again, and compare then.")
 
 
-def _logs(workspace: Workspace, upstream: ResultSet, models: Mapping[str, str]) -> dict[str, TrainLog]:
+def _logs(store: Store, upstream: ResultSet, models: Mapping[str, str]) -> dict[str, TrainLog]:
     """Return the training logs of models that have one, by model."""
 
     def files() -> Iterator[tuple[str, Path]]:
         for model, artifact in models.items():
             for entry in upstream[artifact].manifest.entries if artifact in upstream else ():
                 if entry.path == LOG:
-                    yield model, workspace.store.object_path(entry)
+                    yield model, store.object_path(entry)
 
     return {model: read_input(path, TrainLog) for model, path in files()}

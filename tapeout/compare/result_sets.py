@@ -20,6 +20,17 @@ class Result:
     action: dict[str, Any] | None
 
 
+@dataclass(frozen=True)
+class StoresOfBoth:
+    """Descriptions in the stores of two sets of results."""
+
+    stores: tuple[Store, ...]
+
+    def load_description(self, kind: str, digest: str) -> dict[str, Any]:
+        """Return a description of the first store that has it, or an empty dictionary."""
+        return next((found for store in self.stores if (found := store.load_description(kind, digest))), {})
+
+
 ResultSet = dict[str, Result]
 """By artifact name."""
 
@@ -120,12 +131,12 @@ def _contains(manifest: Manifest, path: str, digest: str) -> bool:
         return False
 
 
-def differences(store: Store, old: ResultSet, new: ResultSet) -> list[ArtifactDifference]:
+def differences(store: explain.Descriptions, old: ResultSet, new: ResultSet) -> list[ArtifactDifference]:
     """Return the differences of all artifacts of both sets, in dependency order."""
     return [_difference(store, name, old.get(name), new.get(name)) for name in _in_order(old, new)]
 
 
-def _difference(store: Store, name: str, old: Result | None, new: Result | None) -> ArtifactDifference:
+def _difference(store: explain.Descriptions, name: str, old: Result | None, new: Result | None) -> ArtifactDifference:
     digests = [result.manifest.digest() if result is not None else None for result in (old, new)]
     changes: tuple[explain.Change, ...] = ()
     known = False

@@ -72,8 +72,12 @@ def comparison_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("results", 16, 0.5),
         )
     )
-    origin = Origin("sources/questions", ["parameter lr: 1 → 2"], ["row 3, response: a → c"], [TASK])
-    one = ReportComparison(before.name, after.name, 0.95, [origin], compare_models(before, after))
+    changes = ["parameter lr: 1 → 2", f"input digest: {'0' * 64} → {'f' * 64}"]
+    code = [f"tapeout/a_long_name_of_a_package/and_of_a_module_{number}.py: Class.method" for number in range(2)]
+    artifact = "samples/continued_model_with_a_long_name/verilog_generation/rtl_problems/0.jsonl"
+    idle = Origin(artifact, [], [], [])
+    origin = Origin(artifact, changes, [f"row 3, prompt: {'a' * 400} → c"], [TASK], code)
+    one = ReportComparison(before.name, after.name, 0.95, [origin, idle], compare_models(before, after))
     path = folder / "comparison.html"
     path.write_text(page([one]))
     return path

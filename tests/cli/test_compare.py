@@ -75,7 +75,10 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *a
     with pytest.raises(SystemExit) as ended:
         main()
     captured = capsys.readouterr()
-    return int(ended.value.code or 0), captured.out + captured.err
+    if not ended.value.code:  # a sign of life for each step that may take long
+        assert re.findall(r"^(?:Reading|Comparing)\b", captured.err, re.M) == ["Reading", "Reading", "Comparing"]
+        return 0, captured.out
+    return int(ended.value.code), captured.out + captured.err
 
 
 def test_one_changed_row(here: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +118,7 @@ def test_the_same_report_and_names_that_are_no_report(
         (["results", "sft/model"], "sft/model is not a report"),
         (["results", "./missing"], "There is no report missing"),
         (["results", "./config.json"], "config.json is not the report.json of an evaluation report"),
-        (["results", "./foreign"], "The store does not have the results that foreign/report.json is computed from"),
+        (["results", "./foreign"], "No store has the results that foreign/report.json is computed from"),
         (["results", "sweep/lr=1"], "sweep/report"),
         (["results", "@other"], "other"),
     ):
@@ -194,6 +197,33 @@ def test_a_table_of_long_paths_has_all_of_its_measures_and_numbers_in_80_columns
     assert next(i for i, line in enumerate(lines) if line.startswith("sft ")) < next(
         i for i, line in enumerate(lines) if line.startswith("The change originates in")
     )
+
+
+def test_reports_of_projects_with_their_own_stores(
+    here: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each report is found in the store beside it, whichever store TAPEOUT_STORE names."""
+    project = tmp_path / "other"
+    project.mkdir()
+    other = folder(project, project / "store")
+    build_all(other, "five", range(16))
+    assert other.store.root.is_dir() and other.store.root != here.store.root
+    found = []
+    for store, before, after in (
+        ("", "results", "./other/results/eval_report"),
+        ("", "./results", "./other/results"),
+        ("", ".//", f"{project}"),
+        ("other/store", "results", "./other/results/eval_report/report.json"),
+        ("other/store", "@before", str(project)),
+        ("nowhere", "results", "./other"),
+    ):
+        monkeypatch.setenv("TAPEOUT_STORE", store)
+        code, out = call(monkeypatch, capsys, before, after, "--json")
+        assert code == 0, out
+        [one] = json.loads(out)["comparisons"]
+        found.append({key: value for key, value in one.items() if key not in ("before", "after")})
+    assert found[0]["headline"].startswith("2 of 3 headline numbers") and found == found[:1] * 6
+    assert found[0]["origins"][0]["rows"] == ["questions.jsonl, row 3, response: four → five"]
 
 
 SWEEP = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tapeout.graph.identity.action import Recipe
 from tapeout.graph.identity.code import definitions
@@ -19,6 +19,13 @@ INTERPRETER = "python"
 """Name of the interpreter among the packages of an environment; no package has this name."""
 MAX_LISTED = 12
 """Up to this many unchanged inputs are listed one by one."""
+
+
+class Descriptions(Protocol):
+    """A store, or several, in which digests of packages and definitions are looked up."""
+
+    def load_description(self, kind: str, digest: str) -> dict[str, Any]:
+        """Return the description of a digest, or an empty dictionary."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def record_definitions(store: Store, recipe: Recipe, environment: Environment | 
             store.save_description("definitions", digest, partial(definitions, Path(name)))
 
 
-def compare(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:
+def compare(old: dict[str, Any], new: dict[str, Any], store: Descriptions) -> list[Change]:
     """Return all differences between two actions (values of ``Action``), in the order of ``KINDS``."""
     digests = (
         {label: item["digest"] for label, item in _label_inputs(action["inputs"]).items()} for action in (old, new)
@@ -105,7 +112,7 @@ def compare(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Chan
     return [*_own_changes(old, new, store), *(Change("input", *row) for row in _differences(*digests))]
 
 
-def _own_changes(old: dict[str, Any], new: dict[str, Any], store: Store) -> list[Change]:
+def _own_changes(old: dict[str, Any], new: dict[str, Any], store: Descriptions) -> list[Change]:
     """Return the changes of the step itself, without those of its inputs."""
     return [
         *_code_changes(old["code"], new["code"], store),
@@ -148,7 +155,7 @@ def _label_inputs(by_name: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return labelled
 
 
-def _code_changes(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
+def _code_changes(old: dict[str, str], new: dict[str, str], store: Descriptions) -> Iterator[Change]:
     for module, before, after in _differences(old, new):
         known = store.load_description("definitions", before or ""), store.load_description("definitions", after or "")
         inner = list(_differences(*known)) if all(known) else []
@@ -158,7 +165,7 @@ def _code_changes(old: dict[str, str], new: dict[str, str], store: Store) -> Ite
                 yield Change("code", f"{module}{f': {name}' if name else ''}", was, now)
 
 
-def _environment_changes(old: dict[str, str], new: dict[str, str], store: Store) -> Iterator[Change]:
+def _environment_changes(old: dict[str, str], new: dict[str, str], store: Descriptions) -> Iterator[Change]:
     if old == new:
         return
     packages = (
