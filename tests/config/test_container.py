@@ -85,11 +85,16 @@ def test_make_environments_installs_what_the_default_graph_needs(tmp_path: Path)
 
 
 def test_in_a_container_nothing_of_nemo_runs_before_the_probe(tmp_path: Path) -> None:
-    """The steps in NeMo have the container and wait for the probe; all others are the same as without it."""
+    """The steps in NeMo have the container and wait for the probe; of the others only the report differs, by its facts."""
     bare = recipes(tmp_path / "project", "eval_report")
     config = f"container: {{image: nemo@sha256:{DIGEST}, packages: {{nemo_toolkit: 2.4.1}}}}"
     contained = recipes(tmp_path / "project", "eval_report", config)
     differing = [name for name in contained if contained[name] != bare.get(name)]
+    differing.remove("eval_report")
+    reports = [{**found["eval_report"], "params": {**found["eval_report"]["params"]}} for found in (bare, contained)]
+    facts = [report["params"].pop("facts") for report in reports]
+    assert reports[0] == reports[1]
+    assert facts[1]["versions"] == {"nemo-toolkit": "2.4.1"} and len(facts[0]["versions"]) > 3
     assert sorted(differing) == sorted([*IN_NEMO, "probe.json"]) and "probe.json" not in bare
     for name in differing:
         assert contained[name]["environment"] == {"name": "container", "digest": DIGEST, "python": "python3"}
