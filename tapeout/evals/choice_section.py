@@ -138,6 +138,7 @@ def verdicts_of(evidence: Evidence[MultipleChoice], chance: float) -> list[Verdi
             f"{begin}: {values} of {comparison.units} questions, chance {percent(chance, 0)}; difference "
             f"{points(change.value)} ({percent(evidence.confidence, 0)} interval {points(change.low, unit=False)} to "
             f"{points(change.high)}).",
+            (ACCURACY,),
         )
     ]
 

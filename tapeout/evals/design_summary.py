@@ -71,7 +71,7 @@ def verdicts(name: str, evidence: Evidence[Designs]) -> list[Verdict]:
     counts = " and ".join(f"{_solved(passes, model)} ({model})" for model in step)
     room = _room(evidence, step[1])
     sentence = f"{begin}: {counts} of {passes.units} pass{f'; {room}' if room else ''}{too_few(passes)}."
-    return [Verdict(f"RTL: {name}", tone, sentence)]
+    return [Verdict(f"RTL: {name}", tone, sentence, tuple(f"{name}.{rung}" for rung in SHOWN))]
 
 
 def _tone(name: str, evidence: Evidence[Designs], step: Step) -> Outcome:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tapeout.evals.harness_result import GroupScore, Harness, HarnessTask, Metric, units_of
-from tapeout.evals.section import Evidence, Measure, Method, Section, Table, TableRow, Verdict
+from tapeout.evals.section import Evidence, Measure, Method, Outcome, Section, Table, TableRow, Verdict
 from tapeout.evals.wording import MIN_UNITS, number, outcome, value_of
 
 NAME = "lm_eval"
@@ -145,9 +145,12 @@ def _verdicts(evidence: Evidence[Harness]) -> list[Verdict]:
     ]
     counted = f"{len(changes)} score{'s' if len(changes) > 1 else ''}"
     if not parts:
-        return [Verdict("lm-eval", "open", f"None of {counted} changed clearly from {base} to {shipped}.")]
+        return [
+            Verdict("lm-eval", "open", f"None of {counted} changed clearly from {base} to {shipped}.", tuple(changes))
+        ]
     sentence = f"Of {counted} from {base} to {shipped}, {', and '.join(parts)}."
-    return [Verdict("lm-eval", "bad" if worse and not better else "part" if worse else "good", sentence)]
+    reached: Outcome = "bad" if worse and not better else "part" if worse else "good"
+    return [Verdict("lm-eval", reached, sentence, tuple(changes))]
 
 
 def _task_facts(results: Mapping[str, Harness], task: HarnessTask) -> dict[str, Any]:

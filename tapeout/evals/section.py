@@ -211,11 +211,18 @@ class Evidence(Generic[ResultT]):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Answer to a question of the summary, e.g. ``Domain text``, in a sentence with its numbers."""
+    """Answer to a question of the summary, e.g. ``Domain text``, in a sentence with its numbers.
+
+    Attributes:
+        measures: names of the measures that it follows from.
+        is_gain: whether yes says that something got better; no if it says that nothing was lost.
+    """
 
     question: str
     outcome: Outcome
     sentence: str
+    measures: tuple[str, ...]
+    is_gain: bool = True
 
 
 @dataclass(frozen=True)

@@ -243,7 +243,7 @@ def _domain(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step)
         "open": f"It is open whether {subject} predicts chip-design text better",
         "bad": f"No, {subject} does not predict chip-design text better",
     }[reached]
-    return Verdict("Domain text", reached, f"{begin}: {_moved(evidence, comparison, step)}.")
+    return Verdict("Domain text", reached, f"{begin}: {_moved(evidence, comparison, step)}.", (_name("domain"),))
 
 
 def _general(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step) -> Verdict:
@@ -257,7 +257,8 @@ def _general(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step
         reached, begin = "good", f"Yes, {subject} keeps general text, within the limit of {limit}"
     else:
         reached, begin = "bad", f"No, {subject} has partly forgotten general text, beyond the limit of {limit}"
-    return Verdict("General text", reached, f"{begin}: {_moved(evidence, comparison, step)}.")
+    sentence = f"{begin}: {_moved(evidence, comparison, step)}."
+    return Verdict("General text", reached, sentence, (_name("general"),), is_gain=False)
 
 
 def _moved(evidence: Evidence[BitsPerByte], comparison: Comparison, step: Step) -> str:

@@ -317,6 +317,7 @@ def _verdicts(evidence: Evidence[InstructionAnswers], measure: str) -> list[Verd
             f"{begin}: {adapted.subject} {achieved}, compared with {others} (gain over {nearest} "
             f"{points(least.value)}; {percent(evidence.confidence, 0)} interval {points(least.low, unit=False)} to "
             f"{points(least.high)}){too_few(comparison)}.",
+            (f"{name}.{measure}",),
         )
     ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tapeout.config.report import PairedStatistics
 from tapeout.evals.section import Comparison, Measure, Unit, Value
+from tapeout.evals.wording import MIN_UNITS
 from tapeout.report.evaluation.comparisons import compare
 from tapeout.report.evaluation.inputs import Lenient
 
@@ -106,6 +107,11 @@ class Clean:
     def share(self) -> float | None:
         """Fraction of the searched units that are contaminated."""
         return self.contaminated / self.searched if self.searched else None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether too few units are clean for a verdict, or fewer than are contaminated: a gain may be memory."""
+        return self.contaminated > 0 and self.searched - self.contaminated < max(MIN_UNITS, self.contaminated)
 
 
 def clean_values(

@@ -11,7 +11,7 @@ from tapeout.evals.wording import SPACE, interval_of, percent, value_of
 from tapeout.report.evaluation import summary
 from tapeout.report.evaluation.findings import Findings
 from tapeout.report.evaluation.gates import GateResult
-from tapeout.report.evaluation.report import EvaluationReport, headline
+from tapeout.report.evaluation.report import EvaluationReport
 from tapeout.report.page.markdown import cell
 
 DIGITS = 6
@@ -67,7 +67,7 @@ def _changes(report: EvaluationReport) -> Iterator[dict[str, Any]]:
 
 def _markdown(report: EvaluationReport, gates: Sequence[GateResult]) -> Iterator[str]:
     confidence = percent(report.job.confidence, 0)
-    yield f"# {cell(headline(report.verdicts, gates))}\n"
+    yield f"# {cell(report.headline(gates))}\n"
     if report.answer:
         yield f"{_whole(report.answer)}\n"
     if cost := summary.cost(report.job):

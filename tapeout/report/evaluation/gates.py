@@ -61,7 +61,7 @@ class GateResult:
 
 
 def measure_gates(document: Mapping[str, Any], gates: Mapping[str, Gate]) -> list[GateResult]:
-    """Return every gate with its value.
+    """Return every gate with its value; a relative change that the measure cannot have is not measured.
 
     Args:
         document: content of ``report.json``.
@@ -73,14 +73,16 @@ def measure_gates(document: Mapping[str, Any], gates: Mapping[str, Gate]) -> lis
     known = dict(numbers(document))
     results = []
     for name, gate in gates.items():
-        if gate.number not in known:
+        # left out where a measure has none, because a numerator is zero; then the change itself is there
+        is_left_out = gate.number.replace(".relative_changes.", ".changes.") in known
+        if gate.number not in known and not is_left_out:
             raise UnknownNumber(
                 f"The gate {name} names {gate.number}, which is not a number of report.json"
                 + did_you_mean(gate.number, known),
                 f"Correct report.gates.{name}.number; names are keys joined by dots, as in "
                 "measures.bits_per_byte.domain.models.sft.value.",
             )
-        value = known[gate.number]
+        value = known.get(gate.number)
         results.append(GateResult(name, gate.number, value, gate.min, gate.max, gate.passes(value)))
     return results
 

@@ -12,7 +12,7 @@ from tapeout.report.evaluation.attempts import examples_of
 from tapeout.report.evaluation.document import SCHEMA, Document
 from tapeout.report.evaluation.gates import GateResult, measure_gates
 from tapeout.report.evaluation.paired_tests import POWER
-from tapeout.report.evaluation.report import EvaluationReport, headline
+from tapeout.report.evaluation.report import EvaluationReport
 from tapeout.report.evaluation.serving import CERTIFICATE, SERVE_CHECK
 from tapeout.report.evaluation.summary import price_of
 from tapeout.report.evaluation.tokenizer import BITS, PANEL
@@ -128,7 +128,7 @@ def write_numbers(report: EvaluationReport, path: Path) -> list[GateResult]:
     }
     gates = measure_gates(document, job.all_gates)
     document["gates"] = [asdict(gate) for gate in gates]
-    document["summary"]["headline"] = headline(report.verdicts, gates)
+    document["summary"]["headline"] = report.headline(gates)
     Document.model_validate(document)
     write_json(path, document)
     return gates

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tapeout.config.report import GENERAL_TEXT, EvalReportJob
+from tapeout.config.report import EvalReportJob
 from tapeout.evals.section import Adapted, Comparison, Decisive, Evidence, Method, Section, Tile, Verdict
 from tapeout.evals.task import ModelFacts, load_task, read_result
 from tapeout.evals.wording import interval_of, number, percent, value_of
@@ -133,13 +133,25 @@ class EvaluationReport:
         """The answer of the summary in a sentence; empty if nothing decides it."""
         return summary.answer(self.decisive, self.adapted)
 
+    @property
+    def doubtful(self) -> list[str]:
+        """Questions of the first screen and the checks on measures that have too few clean units."""
+        asked = [(one.title, tuple(one.measures.values())) for one in self.decisive]
+        asked += [(one.question, one.measures) for one in self.verdicts]
+        doubtful = {name for name, clean in self.clean.items() if clean.is_doubtful}
+        return list(dict.fromkeys(title for title, measures in asked if doubtful.intersection(measures)))
+
+    def headline(self, gates: Sequence[GateResult]) -> str:
+        """Return the line that sums up the verdicts."""
+        return summary.headline(self.verdicts, gates, self.doubtful)
+
     def cards(self, gates: Sequence[GateResult]) -> list[summary.Card]:
         """Return the numbers of the first screen, red where a gate failed."""
         step = self.adapted.step
-        names = {one.title: next(iter(one.measures.values())) for one in self.decisive}
         return [
-            summary.card_of(one, self.comparisons, step, gates, self.origins[names[one.title]][step[1]])
+            summary.card_of(one, self.comparisons, step, gates, self.clean[name], self.origins[name][step[1]])
             for one in self.decisive
+            for name in [next(iter(one.measures.values()))]
             if step is not None
         ]
 
@@ -247,27 +259,6 @@ def build(
     )
 
 
-def headline(verdicts: Sequence[Verdict], gates: Sequence[GateResult] = ()) -> str:
-    """Return one line that sums up the verdicts, and how many further gates failed.
-
-    The gate on general text fails for the reason of the check on it, so it counts only where that check did not fail.
-    """
-    outcomes = [verdict.outcome for verdict in verdicts]
-    failed = outcomes.count("bad")
-    if not outcomes:
-        line = "Comparison of models"
-    elif all(outcome == "good" for outcome in outcomes):
-        line = "The adaptation worked"
-    elif not any(outcome in ("good", "part") for outcome in outcomes):
-        line = "The adaptation did not work" if failed else "The data does not show that the adaptation worked"
-    else:
-        line = f"The adaptation worked in part{f'; {failed} of {len(outcomes)} checks failed' if failed else ''}"
-    checked = any(one.question.lower() == GENERAL_TEXT and one.outcome == "bad" for one in verdicts)
-    counted = [gate for gate in gates if not (checked and gate.gate == GENERAL_TEXT)]
-    exceeded = sum(not gate.passed for gate in counted)
-    return f"{line}; {exceeded} of {len(counted)} gates failed" if exceeded else line
-
-
 def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path) -> None:
     """Write the page: one file without references to others."""
     job, cards, origins = report.job, report.cards(gates), report.provenance.table()
@@ -300,7 +291,7 @@ def write_page(report: EvaluationReport, gates: Sequence[GateResult], path: Path
     stated = {name: one for name, one in report.clean.items() if report.comparisons[name].measure.change is not None}
     attempts = page_data(report.attempts, list(report.models))
     context = {
-        "headline": headline(report.verdicts, gates),
+        "headline": report.headline(gates),
         "gates": gates,
         "report": report,
         "cards": cards,

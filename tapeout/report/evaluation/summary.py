@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tapeout.config.report import EvalReportJob, PlannedTraining, Price
-from tapeout.evals.section import Adapted, Comparison, Decisive, Outcome, Step
+from tapeout.config.report import GENERAL_TEXT, EvalReportJob, PlannedTraining, Price
+from tapeout.evals.section import Adapted, Comparison, Decisive, Outcome, Step, Verdict
 from tapeout.evals.wording import MINUS, SPACE, interval_of, number, value_of
+from tapeout.report.evaluation.contamination import Clean
 from tapeout.report.evaluation.gates import GateResult
 from tapeout.report.page.render import count, listed
 
@@ -36,8 +37,9 @@ class Card:
     """Decisive numbers of one kind.
 
     Attributes:
-        outcome: colour; bad if a gate on one of the numbers failed.
+        outcome: the answer.
         units: test units that the numbers are measured on.
+        contaminated: warning that the training text contains too many of the units; empty if it does not.
         failed: failed gates on the numbers.
         origins: artifacts that the first number is computed from.
         reason: why the outcome is neither yes nor no, or what limits it; empty if the numbers say all.
@@ -47,9 +49,15 @@ class Card:
     outcome: Outcome
     lines: tuple[Line, ...]
     units: str
+    contaminated: str
     failed: tuple[GateResult, ...]
     origins: tuple[str, ...]
     reason: str
+
+    @property
+    def tone(self) -> Outcome:
+        """Colour: that of the answer, or bad if a gate failed."""
+        return "bad" if self.failed else self.outcome
 
 
 def card_of(
@@ -57,17 +65,21 @@ def card_of(
     comparisons: dict[str, Comparison],
     step: Step,
     gates: Sequence[GateResult],
+    clean: Clean,
     origins: Sequence[str],
 ) -> Card:
-    """Return the card of decisive numbers, which is red if a gate on one of them failed."""
+    """Return the card of decisive numbers, with the failed gates on one of them."""
     begins = tuple(f"measures.{name}." for name in decisive.measures.values())
     failed = tuple(gate for gate in gates if not gate.passed and gate.number.startswith(begins))
     first = comparisons[next(iter(decisive.measures.values()))]
     return Card(
         title=decisive.title,
-        outcome="bad" if failed else decisive.outcome,
+        outcome=decisive.outcome,
         lines=tuple(_line(label, comparisons[name], step) for label, name in decisive.measures.items()),
         units=f"{first.units} of {first.measure.total} {first.measure.unit}",
+        contaminated=f"{clean.contaminated} of {clean.searched} {first.measure.unit} are in the training text"
+        if clean.is_doubtful
+        else "",
         failed=failed,
         origins=tuple(origins),
         reason=decisive.reason,
@@ -100,6 +112,30 @@ def answer(decisive: Sequence[Decisive], adapted: Adapted) -> str:
         return ""
     clauses = listed([one.clause for one in decisive])
     return f"Compared with {adapted.step[0]}, {adapted.subject} {clauses}."
+
+
+def headline(verdicts: Sequence[Verdict], gates: Sequence[GateResult] = (), doubtful: Sequence[str] = ()) -> str:
+    """Return one line: the verdicts, how many further gates failed, and which questions have too few clean units.
+
+    Only a gain makes an adaptation work: that nothing was lost is also true of a model that was not changed.
+    The gate on general text fails for the reason of the check on it, so it counts only where that check did not fail.
+    """
+    outcomes = [verdict.outcome for verdict in verdicts]
+    gained = any(verdict.is_gain and verdict.outcome in ("good", "part") for verdict in verdicts)
+    failed = outcomes.count("bad")
+    if not outcomes:
+        line = "Comparison of models"
+    elif not gained:
+        line = "The adaptation did not work" if failed else "The data does not show that the adaptation worked"
+    elif all(outcome == "good" for outcome in outcomes):
+        line = "The adaptation worked"
+    else:
+        line = f"The adaptation worked in part{f'; {failed} of {len(outcomes)} checks failed' if failed else ''}"
+    checked = any(one.question.lower() == GENERAL_TEXT and one.outcome == "bad" for one in verdicts)
+    counted = [gate for gate in gates if not (checked and gate.gate == GENERAL_TEXT)]
+    exceeded = sum(not gate.passed for gate in counted)
+    line += f"; {exceeded} of {len(counted)} gates failed" if exceeded else ""
+    return line + (f"; too few clean test units: {listed(doubtful)}" if doubtful else "")
 
 
 def power(value: float) -> str:

@@ -62,6 +62,22 @@ def test_relative_changes_and_their_limits_are_in_per_cent(
     assert (gate.measured, gate.limit) == (words, limit)
 
 
+def test_a_relative_change_that_a_measure_cannot_have_is_not_measured(make_inputs: Make, tmp_path: Path) -> None:
+    """A document of zero bits: nothing is relative to it, and no gate names an unknown number."""
+    files = make_inputs()
+    for path in files["evaluations"]:
+        document = json.loads(path.read_text())
+        if "corpora" in document["result"]:
+            document["result"]["corpora"]["general"]["documents"][0]["bits"] = 0.0
+        path.write_text(json.dumps(document))
+    document = json.loads((write(files, tmp_path / "report") / "report.json").read_text())
+    assert "relative_changes" not in document["measures"]["bits_per_byte.general"]
+    [gate] = document["gates"]
+    assert (gate["number"], gate["value"], gate["passed"]) == (GENERAL, None, True)
+    with pytest.raises(UnknownNumber):
+        measure_gates(document, {"g": Gate(number=GENERAL.replace("base_to_sft", "base_to_x"), max=0)})
+
+
 @pytest.mark.parametrize("limits", [{}, {"min": 2, "max": 1}])
 def test_a_gate_that_cannot_work_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(ValidationError):

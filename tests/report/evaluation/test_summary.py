@@ -1,6 +1,7 @@
 """First screen and findings: what the reader sees first follows from the tests, gates and planned trainings."""
 
 import json
+import re
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tapeout.config.report import PlannedTraining, Price
 from tapeout.evals.advice import forgetting, worst_step
 from tapeout.evals.section import Adapted, Comparison, Difference, Measure, Section, Suggestion, Value
+from tapeout.report.evaluation.contamination import Clean
 from tapeout.report.evaluation.findings import find
 from tapeout.report.evaluation.summary import power, price_of
 from tapeout.report.measured.page import BEFORE, LINK
@@ -76,6 +78,64 @@ def test_first_screen_answers_with_numbers_cost_and_red_gates(
     assert (
         "sft.lr" in advice["text"] and "(base → dapt +" in advice["finding"] and ", dapt → sft +4" in advice["finding"]
     )
+
+
+def test_a_failed_gate_turns_a_card_red_and_keeps_its_answer(
+    make_inputs: Make, write_report: Write, tmp_path: Path
+) -> None:
+    gates = {"domain": {"number": "measures.bits_per_byte.domain.models.sft.value", "max": 1.0}}
+    page = (write_report(make_inputs(gates=gates), tmp_path / "report") / "report.html").read_text()
+    card = page[page.index('<section class="card bad" aria-label="Domain text"') :]
+    assert card[: card.index("</h2>")].endswith("<b>◐ in part, gate failed</b>")
+    assert '<span class="part">◐ Domain text</span>' in page
+
+
+def test_a_model_that_did_not_change_has_not_worked(make_inputs: Make, write_report: Write, tmp_path: Path) -> None:
+    rates = dict.fromkeys(MODELS, GOOD["base"])
+    files = make_inputs(rates)
+    for task in TASKS:
+        first, *others = (path for path in files["evaluations"] if path.match(f"*/{task}.json"))
+        for path in others:
+            path.write_bytes(first.read_bytes())
+    summary = json.loads((write_report(files, tmp_path / "report") / "report.json").read_bytes())["summary"]
+    assert summary["headline"] == "The data does not show that the adaptation worked"
+    kept = {one["question"]: (one["outcome"], one["is_gain"], one["measures"]) for one in summary["verdicts"]}
+    assert kept["General text"] == ("good", False, ["bits_per_byte.general"])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "doubtful"),
+    [
+        ({"domain": 40, "general": 30, "row": 120}, "Domain text, General text and Instructions: rtl"),
+        ({"domain": 21}, "Domain text"),
+        ({"domain": 20, "general": 15, "row": 60}, ""),
+    ],
+)
+def test_a_gain_on_test_data_of_the_training_text_is_doubted(
+    make_inputs: Make, write_report: Write, tmp_path: Path, kinds: dict[str, int], doubtful: str
+) -> None:
+    """There are 40 domain documents, 30 general ones and 120 rows; half of them may be contaminated."""
+    contained = {f"{kind}{index}": 1.0 for kind, count in kinds.items() for index in range(count)}
+    output = write_report(make_inputs(contained=contained), tmp_path / "report")
+    headline = json.loads((output / "report.json").read_bytes())["summary"]["headline"]
+    assert headline.partition("; too few clean test units: ")[2] == doubtful
+    cards = (output / "report.html").read_text().split('<dl class="facts">')[0]
+    assert (f">{kinds['domain']} of 40 documents are in the training text</a>" in cards) == bool(doubtful)
+    assert cards.count('<p class="warning">') == len(
+        {"Domain text", "General text"} & set(re.split(", | and ", doubtful))
+    )
+
+
+def test_few_clean_units_are_too_few_even_if_they_are_the_most() -> None:
+    cases = [(9, 0), (12, 2), (12, 3), (40, 20), (40, 21), (0, 0)]
+    assert [Clean(*(frozenset(map(str, range(count))) for count in case), {}).is_doubtful for case in cases] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_report_without_trainings_states_no_cost(report: Path) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import combinations
-from typing import Any
+from itertools import combinations, product
+from typing import Any, get_args
 
 import pytest
 
@@ -11,8 +11,7 @@ from tapeout.evals.section import Adapted, Comparison, Difference, Evidence, Mea
 from tapeout.evals.tasks import bits_per_byte, instruction_answers
 from tapeout.evals.wording import by_difficulty, number, percent, points
 from tapeout.report.evaluation.gates import GateResult
-from tapeout.report.evaluation.report import headline
-from tapeout.report.evaluation.summary import gpu_time
+from tapeout.report.evaluation.summary import gpu_time, headline
 from tapeout.report.page.render import count, listed, size
 
 pytestmark = pytest.mark.environment("data")
@@ -136,7 +135,7 @@ def test_instructions(
 
 def test_headline() -> None:
     def line(*outcomes: Outcome) -> str:
-        return headline([Verdict(str(number), outcome, "") for number, outcome in enumerate(outcomes)])
+        return headline([Verdict(str(number), outcome, "", ()) for number, outcome in enumerate(outcomes)])
 
     assert line("good", "good", "good") == "The adaptation worked"
     assert line("good", "good", "part") == "The adaptation worked in part"
@@ -149,7 +148,7 @@ def test_headline() -> None:
 def test_a_gate_counts_only_where_the_check_of_its_name_did_not_fail() -> None:
     def line(outcome: Outcome, *gates: str) -> str:
         failed = [GateResult(gate, "a.b", 2.0, None, 1.0, False) for gate in gates]
-        return headline([Verdict("Domain text", "good", ""), Verdict("General text", outcome, "")], failed)
+        return headline([Verdict("Domain text", "good", "", ()), Verdict("General text", outcome, "", ())], failed)
 
     assert line("bad", "general text") == "The adaptation worked in part; 1 of 2 checks failed"
     assert (
@@ -183,6 +182,16 @@ def test_exact_answers_that_are_missing_do_not_hide_a_rise_of_rouge() -> None:
     [suggestion] = instruction_answers._suggestions(evidence(comparisons, data="instructions/rtl"), "exact_match")
     wanted = "rtl: no exact answers yet in 1 of 1 categories (list ports); ROUGE-L rose in all of them"
     assert suggestion.finding == wanted
+
+
+@pytest.mark.parametrize("kept", get_args(Outcome))
+@pytest.mark.parametrize("gains", list(product(get_args(Outcome), repeat=2)))
+def test_only_a_gain_makes_an_adaptation_work(kept: Outcome, gains: tuple[Outcome, Outcome]) -> None:
+    verdicts = [Verdict("kept", kept, "", (), is_gain=False), *(Verdict("gain", gain, "", ()) for gain in gains)]
+    line = headline(verdicts)
+    assert line.startswith("The adaptation worked") == bool({"good", "part"} & set(gains))
+    assert (line == "The adaptation worked") == ({kept, *gains} == {"good"})
+    assert headline(verdicts, (), ["A", "B"]) == f"{line}; too few clean test units: A and B"
 
 
 def test_wording() -> None:
