@@ -96,6 +96,10 @@ def _compared(before: "Loaded", after: "Loaded") -> "ReportComparison":
     origins = [one for one in differing if one.changed_itself and one.artifact not in REPORTS]
     count = output.count(len(origins), "artifact")
     output.errors.print(f"Comparing scores and {count} of {after.side.name}; this may take a minute.")
+    removed, added = (
+        [one.artifact for one in differing if one.state == state and one.artifact not in REPORTS]
+        for state in ("removed", "added")
+    )
     with tempfile.TemporaryDirectory() as scratch:
         return ReportComparison(
             before=before.side.name,
@@ -103,6 +107,8 @@ def _compared(before: "Loaded", after: "Loaded") -> "ReportComparison":
             confidence=after.side.settings.confidence,
             origins=[_origin(one, before, after, differing, Path(scratch)) for one in origins],
             models=compare_models(before.side, after.side),
+            only_before=removed,
+            only_after=added,
         )
 
 
@@ -173,7 +179,7 @@ def _text(value: Any) -> str:
 
 
 def _parts(one: "ReportComparison") -> Iterator[Any]:
-    from tapeout.report.comparison.document import instead_of_table, notes, rows_of
+    from tapeout.report.comparison.document import instead_of_table, notes, one_sided, rows_of
 
     yield f"before: {one.before}"
     yield f"after:  {one.after}"
@@ -200,6 +206,9 @@ def _parts(one: "ReportComparison") -> Iterator[Any]:
     if one.idle:
         yield ""
         yield f"Changed too, without an effect on these results: {', '.join(one.idle)}."
+    if sentences := one_sided(one):
+        yield ""
+        yield from sentences
 
 
 def _line(text: str) -> str:

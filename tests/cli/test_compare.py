@@ -259,7 +259,13 @@ def test_variants_of_a_sweep(
     ]
     assert [model["after"] for model in one["models"]] == ["sft"]
 
-    code, out = call(monkeypatch, capsys, "results", "sweep/lr=2,rows=all")
+    assert one["only_before"] == one["only_after"] == []
+
+    code, out = call(monkeypatch, capsys, "results", "sweep/lr=2,rows=all", "--output", "comparison")
     assert code == 0 and "moved significantly" in out
+    for form in (out, Path("comparison/comparison.html").read_text(), Path("comparison/comparison.md").read_text()):
+        plain = " ".join(form.replace("\\", "").split())
+        assert f"Only results is made from: evaluation/base/{TASK}.json." in plain
+        assert "Only sweep/lr=2,rows=all is made from: sft/model." in plain
     code, out = call(monkeypatch, capsys, "results", "sweep/lr=3,rows=all")
     assert code == 3 and "has no variant lr=3,rows=all; did you mean" in out

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from tapeout.evals.wording import SPACE, interval_of, percent, value_of
 from tapeout.report.comparison.curves import draw
 from tapeout.report.comparison.scores import AFTER, BEFORE, ModelComparison
-from tapeout.report.page.markdown import EXCERPT, cell
+from tapeout.report.page.markdown import EXCERPT, cell, inline
 from tapeout.report.page.render import render
 
 SCHEMA = "tapeout.report-comparison/1"
@@ -66,6 +66,7 @@ class ReportComparison:
         confidence: coverage of the intervals.
         origins: artifacts in which differences originate, in build order, those that reach a result first.
         models: the shipped models first.
+        only_before, only_after: artifacts that one of the reports alone is made from, in build order.
     """
 
     before: str
@@ -73,6 +74,8 @@ class ReportComparison:
     confidence: float
     origins: Sequence[Origin]
     models: Sequence[ModelComparison]
+    only_before: Sequence[str] = ()
+    only_after: Sequence[str] = ()
 
     @property
     def shipped(self) -> ModelComparison | None:
@@ -135,6 +138,8 @@ class ReportComparison:
             **{"before": self.before, "after": self.after, "headline": self.headline, "confidence": self.confidence},
             "origins": [asdict(origin) for origin in self.origins],
             "models": [_model_as_json(models) for models in self.models],
+            "only_before": list(self.only_before),
+            "only_after": list(self.only_after),
         }
 
 
@@ -189,6 +194,16 @@ def instead_of_table(models: ModelComparison) -> str:
     return ""
 
 
+def one_sided(one: ReportComparison, shown: Callable[[str], str] = str) -> list[str]:
+    """Return sentences on the artifacts that one of the reports alone is made from, without markup by ``shown``."""
+    return [
+        f"Only {shown(name)} is made from: {', '.join(map(shown, artifacts[:SHOWN]))}"
+        + (f", and {len(artifacts) - SHOWN} more." if len(artifacts) > SHOWN else ".")
+        for name, artifacts in zip(one.names, (one.only_before, one.only_after), strict=True)
+        if artifacts
+    ]
+
+
 def notes(models: ModelComparison, shown: Callable[[str], str] = str) -> list[str]:
     """Return sentences on test data that both models share in part, and on what is not compared.
 
@@ -218,8 +233,8 @@ def markdown(comparisons: Sequence[ReportComparison]) -> str:
 
 def _markdown(one: ReportComparison) -> list[str]:
     lines = [f"### Evaluation: {cell(one.names[0])} → {cell(one.names[1])}", ""]
-    lines += [f"- {cell(short)}: {cell(full)}" for short, full in one.legend] + [""] * bool(one.legend)
-    lines += [f"**{cell(one.headline)}**"]
+    lines += [f"- Report {cell(short)}: {inline(full)}" for short, full in one.legend] + [""] * bool(one.legend)
+    lines += [f"**{inline(one.headline)}**"]
     for models in one.models:
         lines += ["", *_table(one, models)]
         if models.is_shipped and models.answers:
@@ -229,19 +244,23 @@ def _markdown(one: ReportComparison) -> list[str]:
                 f"- {'✓' if answer.is_better else '✗'} {cell(answer.measure)}: {cell(answer.asked)}"
                 for answer in models.answers
             )
-        lines += [f"\n{note}" for note in notes(models, cell)]
+        lines += [f"\n{note}" for note in notes(models, inline)]
     lines += ["", "Differences originate in:" if one.reaching else "No result follows from a difference of the inputs."]
     lines += [""] * bool(one.reaching)
     for origin in one.reaching:
-        lines.append(f"- `{origin.artifact}`, which reaches {', '.join(origin.tasks)}")
+        lines.append(f"- {inline(origin.artifact)}, which reaches {inline(', '.join(origin.tasks))}")
         lines += [f"  - {cell(text)}" for text in origin.causes]
-    lines += ["", f"Changed too, without an effect on these results: {cell(', '.join(one.idle))}."] if one.idle else []
+    lines += (
+        ["", f"Changed too, without an effect on these results: {inline(', '.join(one.idle))}."] if one.idle else []
+    )
+    for sentence in one_sided(one, inline):
+        lines += ["", sentence]
     return [*lines, ""]
 
 
 def _table(one: ReportComparison, models: ModelComparison) -> list[str]:
     if sentence := instead_of_table(models):
-        return [cell(sentence)]
+        return [inline(sentence)]
     if not models.lines:
         return []
     heading = f"| {cell(models.title)}{', the shipped model' if models.is_shipped else ''} | "
@@ -267,7 +286,7 @@ def page(comparisons: Sequence[ReportComparison]) -> str:
     """Return the page: one file without references to others."""
     context = {"comparisons": comparisons, "shown": SHOWN, "before": BEFORE, "after": AFTER}
     filters: dict[str, Callable[..., Any]] = {"rows_of": rows_of, "excerpt": excerpt, "curves": curves}
-    filters |= {"notes": notes, "instead_of_table": instead_of_table}
+    filters |= {"notes": notes, "one_sided": one_sided, "instead_of_table": instead_of_table}
     return render(Path(__file__).with_name("page.html.j2"), context, filters)
 
 

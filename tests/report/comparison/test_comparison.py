@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from tapeout.evals.task import UnusableResult
 from tapeout.report.comparison.curves import points_of
@@ -239,6 +240,29 @@ def test_all_forms_say_the_same_and_no_text_of_data_is_markup(make: Make) -> Non
     assert "&lt;b&gt;|a" in html and "&lt;a4&gt;" in html and "http" not in html.replace("http://www.w3.org", "")
     assert all("10.0 %" in form.replace("\N{NARROW NO-BREAK SPACE}", " ") for form in (text, html))
     assert as_json([one]) == as_json([compared(make("@a", range(4)), make("@b", range(16)), origin)])
+
+
+@pytest.mark.parametrize(
+    "name", ["./a|b`c", "./d\n<img src=x>", "./- [x](y) | `z", "results\n\n# *bold* _x_", "./1. one\\"]
+)
+def test_no_name_is_markdown(make: Make, name: str) -> None:
+    """The summary has the blocks and marks that it has with plain names."""
+
+    def types(name: str) -> list[str]:
+        sides = (
+            replace(make("before", range(4)), name=name),
+            replace(make("after", rows=range(50, 60)), name=f"{name}2"),
+        )
+        origin = Origin(f"sources/{name}", [name], [name], [name])
+        one = replace(compared(*sides, origin), only_before=[name])
+        whole = compared(replace(make("a", range(4)), name=name), replace(make("b", range(16)), name=f"{name}2"))
+        tokens = MarkdownIt("commonmark").enable("table").parse(markdown([one, whole]))
+        inner = [
+            [child.type for child in token.children or () if not child.type.startswith("text")] for token in tokens
+        ]
+        return [f"{token.type} {found}" for token, found in zip(tokens, inner, strict=True)]
+
+    assert types(name) == types("./plain" if name.startswith("./") else "plain")
 
 
 def test_a_report_of_another_version_is_named() -> None:
