@@ -14,7 +14,7 @@ def check_folder(workspace: Workspace, folder: Path, names: Iterable[str]) -> No
     """Refuse a folder into which files cannot be written; a command calls this before its work.
 
     Raises:
-        InvalidUse: the folder is one of the build, whose artifacts the files would alter.
+        InvalidUse: the folder is one of the build, or in an artifact of any project, which the files would alter.
         InvalidFolder: the path, or a file's, is taken by something else.
     """
     with report_disk_errors():
@@ -22,6 +22,9 @@ def check_folder(workspace: Workspace, folder: Path, names: Iterable[str]) -> No
         for own in (workspace.results, workspace.runs, workspace.work, workspace.store.root):
             if real.is_relative_to(own.resolve()):
                 raise InvalidUse(f"{folder} is in {own}, which only the build writes.", "Name a folder outside of it.")
+        for part in (real, *real.parents):
+            if Path(f"{part}.manifest.json").is_file():
+                raise InvalidUse(f"{folder} is in the artifact {part}.", "Name a folder outside of it.")
         for part in (folder, *folder.parents):
             if os.path.lexists(part) and not part.is_dir():
                 raise InvalidFolder(f"{part} is not a folder.", "Name a folder, or one that does not exist yet.")

@@ -23,6 +23,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for path in ("results/eval_report", "folder/c.md", "good", "broken"):
         Path(path).mkdir(parents=True)
     Path("file").write_text("")
+    Path("other/results/eval_report").mkdir(parents=True)
+    Path("other/results/eval_report.manifest.json").write_text("{}")
     Path("good/a.html").write_text("before")
     Path("link").symlink_to("results/eval_report")
     Path("broken/b.json").symlink_to("nothing")
@@ -36,7 +38,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
             (path, InvalidUse)
             for path in ("results", "results/eval_report", "results/new", "good/../results", "link/x")
         ),
-        *((path, InvalidUse) for path in ("store/x", "work/x", "runs/before/eval_report")),
+        *(
+            (path, InvalidUse)
+            for path in ("store/x", "work/x", "runs/before/eval_report", "other/results/eval_report/x")
+        ),
         *((path, InvalidFolder) for path in ("file", "file/x", "folder", "broken", "broken/b.json")),
     ],
 )
