@@ -85,7 +85,7 @@ def test_make_environments_installs_what_the_default_graph_needs(tmp_path: Path)
 
 
 def test_in_a_container_nothing_of_nemo_runs_before_the_probe(tmp_path: Path) -> None:
-    """The steps in NeMo have the container and wait for the probe; of the others only the report differs, by its facts."""
+    """The steps in NeMo have the container and wait for the probe; only the facts of the report differ besides."""
     bare = recipes(tmp_path / "project", "eval_report")
     config = f"container: {{image: nemo@sha256:{DIGEST}, packages: {{nemo_toolkit: 2.4.1}}}}"
     contained = recipes(tmp_path / "project", "eval_report", config)
