@@ -123,7 +123,7 @@ class Tokenizer(Section):
         ge=0,
         le=1,
         description="Minimum cohesion of a new piece: its occurrences over the geometric mean of those of its two "
-        "halves, when it is chosen. 0.2 gives pieces that cost no quality in a brief training, and saves less.",
+        "halves, when it is chosen. Higher values save fewer tokens and cost less quality (docs/tokenizer.md).",
     )
     allow_digits: bool = Field(
         False,
