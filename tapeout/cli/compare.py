@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PAGE, VALUE, SUMMARY = "comparison.html", "comparison.json", "comparison.md"
 ORDER = ("parameter", "environment", "input")
-"""Kinds of changes of a step, the most telling first; code is told apart."""
+"""Kinds of changes of a step, in the order in which they are listed; changed code has a list of its own."""
 EXCERPT = 160
 """Characters of a row that the terminal shows."""
 DIGEST = re.compile(r"[0-9a-f]{64}")

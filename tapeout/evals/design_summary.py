@@ -1,4 +1,4 @@
-"""What the report says first about designs: the ladder as a chart, the decisive numbers, and what to change."""
+"""Summary of the evaluation of designs: the ladder as a chart, the decisive numbers, and suggestions."""
 
 from collections import Counter
 

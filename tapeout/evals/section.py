@@ -166,7 +166,7 @@ class Adapted:
 
     @property
     def is_instructed(self) -> bool:
-        """Whether the shipped model is trained on instructions, so that ``instructions.train`` changes it."""
+        """True if the shipped model is trained on instructions, so that ``instructions.train`` changes it."""
         section = self.sections.get(self.shipped or "")
         return section != "dapt" if section else self.shipped is not None and self.shipped == self.tuned
 

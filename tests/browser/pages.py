@@ -70,7 +70,7 @@ def opened(
     )
     try:
         seen = Opened(context.new_page())
-        seen.page.on("console", lambda told: seen.errors.append(told.text) if told.type == "error" else None)
+        seen.page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
         seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
         seen.page.on(
             "request",

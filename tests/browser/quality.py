@@ -1,4 +1,4 @@
-"""What must hold for every page, measured in the browser: each function returns the findings, none if all is well."""
+"""Requirements on every page, measured in the browser: each function returns the violations of one."""
 
 import re
 from typing import Any

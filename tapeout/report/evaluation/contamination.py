@@ -110,7 +110,7 @@ class Clean:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether too few units are clean for a verdict, or fewer than are contaminated: a gain may be memory."""
+        """True if fewer units are clean than a verdict needs, or than are contaminated, whose gain may be memory."""
         return self.contaminated > 0 and self.searched - self.contaminated < max(MIN_UNITS, self.contaminated)
 
 

@@ -1,4 +1,4 @@
-"""What got better, what got worse and what to change, from the corrected tests of the shipped and the base model."""
+"""Clear gains, clear losses and suggestions, from the corrected tests of the shipped and the base model."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -92,7 +92,7 @@ class EvaluationReport:
 
     @property
     def scored(self) -> Scored:
-        """How many of the scored test units, searched for in the training text, it contains."""
+        """Number of the scored test units that were searched for in the training text and occur there."""
         by_task = [
             (task, self.clean[name])
             for task, measured in enumerate(self.measured)
